@@ -23,12 +23,12 @@ cdef enum DType:                    # MXNet's type flags, as in its files
     BOOL = 7
     BFLOAT16 = 12
 
-cdef struct Tensor:                 # a dense buffer as a kernel sees it; shape[ndim:] is undefined
+cdef struct Tensor:                 # a dense buffer as a kernel sees it
     void* data
     int dtype
     int ndim
     Py_ssize_t size                 # number of elements
-    Py_ssize_t shape[MAX_NDIM]
+    const Py_ssize_t* shape         # ndim numbers, owned by the caller
 
 # n contiguous elements; params as packed by the Kernel. out may be one of the inputs.
 ctypedef void (*tile_t)(void* out, const void* const* inputs, Py_ssize_t n, const void* params) noexcept nogil
@@ -41,6 +41,7 @@ cdef struct Call:                   # what one call needs besides its tensors
     int n_inputs
     int n_outputs
     int threads                     # how many threads the kernel may use, at least 1
+    uint64_t mutated                # bit i: the kernel changes input i
     int train                       # whether the call runs in training mode
     uint64_t seed                   # random operators: Philox key ...
     uint64_t counter                # ... and the first counter this call may use
