@@ -12,7 +12,9 @@ cdef enum:
 cdef struct Error:                      # why a task failed; shared by every variable that it spoilt
     long refs
     int kind                            # 0 value, 1 type, 2 out of memory, 3 index, 4 internal
-    char message[TASK_ERROR_SIZE]       # operator, shapes, what went wrong, and the user's line
+    int site                            # the user's line, see site_here
+    int raised                          # 1 once somebody got it as an exception
+    char message[TASK_ERROR_SIZE]       # operator, shapes, what went wrong
 
 cdef struct Var:                        # lives inside a storage Chunk; zero-initialised by var_init
     int lock                            # spin word
@@ -20,6 +22,7 @@ cdef struct Var:                        # lives inside a storage Chunk; zero-ini
     int writing                         # 1 while a writer is granted
     int waiters                         # threads asleep in var_wait
     int64_t version                     # completed writes
+    int64_t writes                      # writes asked for; more than version while one is pending
     Error* error                        # what the last writer left, or NULL
     void* head                          # waiting grants, oldest first (engine's own)
     void* tail
@@ -34,14 +37,17 @@ cdef struct Task:
     Var** vars                          # n_reads variables read, then n_writes written; no variable twice
     int n_reads
     int n_writes
+    int n_updates                       # the first so many of the written variables are read too: their errors pass on
     int priority                        # higher first among ready tasks
     int lane                            # 1: a large task that uses all threads; only the lane worker runs those
     int threads                         # set by the engine before run: threads the task may use
+    int site                            # the user's line that pushed it, from site_here(); 0: unknown
     int error_kind
     char error[TASK_ERROR_SIZE]
     # the engine's own
-    int wait
-    void* links
+    int wait                            # grants still missing
+    int size_class
+    void* links                         # one queue place per variable
     Task* next
 
 cdef void var_init(Var* var) noexcept nogil
@@ -50,15 +56,21 @@ cdef void var_drop(Var* var) noexcept nogil             # frees a stored error; 
 cdef Task* task_new(int n_reads, int n_writes, Py_ssize_t payload) noexcept nogil      # NULL: out of memory
 cdef void task_push(Task* task) noexcept nogil          # takes the task over; may run it at once
 
-# The inline path: take every variable now, or none. 1: taken; 0: something is pending; -1: a read variable holds an
-# error. After a 1, var_release gives everything back (error NULL for success) and wakes what waited.
-cdef int var_try(Var** vars, int n_reads, int n_writes) noexcept nogil
+# The inline path: take every variable now, or none. 1: taken; 0: something is pending; -1: a variable that is read (or
+# updated: one of the first n_updates written ones) holds an error. After a 1, var_release gives everything back (error
+# NULL for success; else every written variable gets a reference to it) and wakes what waited.
+cdef int var_try(Var** vars, int n_reads, int n_writes, int n_updates=*) noexcept nogil
 cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexcept nogil
+
+cdef Error* error_new(int kind, const char* message, int site) noexcept nogil   # 1 reference; NULL: out of memory
+cdef void error_drop(Error* error) noexcept nogil
 
 # GIL held. Release it while waiting, raise what the variable's last writer left. Interruptible by signals.
 cdef int var_wait(Var* var) except -1                   # until pending writes are done
 cdef int var_wait_idle(Var* var) except -1              # until pending reads and writes are done
 cdef int wait_all() except -1
+cdef int raise_error(Error* error) except -1            # as an exception of the MXNetError family
+cdef int site_here() except -1                          # GIL held: number of the user's line that runs now, for Task.site
 
 cdef bint is_serial() noexcept nogil                    # the serial engine is on: everything runs in the caller
 cdef int lane_threads() noexcept nogil                  # threads that a lane task gets

@@ -11,6 +11,7 @@ cdef struct Chunk:
     long refs                           # atomic
     int device_type                     # MXNet's: 1 cpu, 2 gpu, 3 cpu_pinned, 5 cpu_shared
     int device_id
+    int size_class                      # the pool's own
     free_t free                         # foreign memory: called with owner when the last reference goes, else NULL
     void* owner
 

@@ -1,0 +1,1 @@
+"""The dependency engine: tasks that read and write variables, run in any order that respects them."""
