@@ -41,7 +41,7 @@ def wheel_file(package, end):
 
 
 def onednn():
-    """(include folder, library folder) of oneDNN, or None: conda's, the one named by MXCY_ONEDNN_ROOT, or the wheels'."""
+    """(include folder, library folder) of oneDNN, or None: that of MXCY_ONEDNN_ROOT, conda's, or the wheels'."""
     for name in ("MXCY_ONEDNN_ROOT", "PREFIX", "CONDA_PREFIX"):
         root = Path(os.environ.get(name) or "/nonexistent")
         if (root / "include/oneapi/dnnl/dnnl.h").exists():
