@@ -41,14 +41,20 @@ def wheel_file(package, end):
 
 
 def onednn():
-    """(include folder, library folder) of oneDNN, or None: that of MXCY_ONEDNN_ROOT, conda's, or the wheels'."""
+    """(include folder, library folders, what to install with mxcy) of oneDNN, or None where there is none.
+
+    It is that of MXCY_ONEDNN_ROOT, conda's or the wheels'. The wheel's library lies in the environment at run time; in an
+    isolated build, what is seen here is a temporary copy.
+    """
     for name in ("MXCY_ONEDNN_ROOT", "PREFIX", "CONDA_PREFIX"):
         root = Path(os.environ.get(name) or "/nonexistent")
         if (root / "include/oneapi/dnnl/dnnl.h").exists():
-            return root / "include", root / "lib"
+            return root / "include", [root / "lib"], []
     header = wheel_file("onednn-devel-cpu-gomp", "oneapi/dnnl/dnnl.h")
     library = wheel_file("onednn-cpu-gomp", "libdnnl.so.3") or wheel_file("onednn-devel-cpu-gomp", "libdnnl.so.3")
-    return (header.parents[2], library.parent) if header and library else None
+    if header and library:
+        version = metadata.version("onednn-devel-cpu-gomp")
+        return header.parents[2], [library.parent, Path(sys.prefix) / "lib"], [f"onednn-cpu-gomp=={version}"]
 
 
 DNNL = onednn()
@@ -69,12 +75,12 @@ def extension(name, source, extra=(), depth=1):
         if DNNL is None:
             ext.define_macros = MACROS + [("MXCY_NO_ONEDNN", "1")]
         else:
-            include, library = DNNL
+            include, folders, _ = DNNL
             up = "/".join([".."] * (depth + 3))         # site-packages/mxcy/... -> <prefix>/lib
             ext.include_dirs.append(str(include))
-            ext.extra_link_args += [str(library / "libdnnl.so.3"), f"-Wl,-rpath,$ORIGIN/{up}"]
+            ext.extra_link_args += [str(folders[0] / "libdnnl.so.3"), f"-Wl,-rpath,$ORIGIN/{up}"]
             if EDITABLE:
-                ext.extra_link_args.append(f"-Wl,-rpath,{library}")
+                ext.extra_link_args += [f"-Wl,-rpath,{folder}" for folder in folders]
     return ext
 
 
@@ -110,4 +116,5 @@ class Build(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": Build})
+setup(ext_modules=extensions(), cmdclass={"build_ext": Build},
+      install_requires=["ml_dtypes", "numpy>=2", "pillow", "pooch", "scipy", "tqdm", *(DNNL[2] if DNNL else [])])
