@@ -1,0 +1,231 @@
+/* What a reduction does to contiguous runs, for each operation and dtype: rows (all elements to one number) and columns
+ * (rows added up elementwise). The driver in _reduce.pyx makes any reduction out of these.
+ *
+ * float32 is summed in float32 over a bounded run by 64 independent accumulators, and the runs in float64: faster than
+ * a chain of additions, and the error does not grow with the size. Integers are summed in int64.
+ */
+#ifndef MXCY_OPS_REDUCE_H
+#define MXCY_OPS_REDUCE_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include <limits>
+
+namespace mxcy_reduce {
+
+template <class L> struct Wide { typedef L type __attribute__((vector_size(64))); enum { LANES = 64 / sizeof(L) }; };
+template <class T, int N> struct Packed { typedef T type __attribute__((vector_size(sizeof(T) * N))); };
+
+template <class T> struct Stored { typedef T type; };
+template <> struct Stored<bool> { typedef unsigned char type; };
+
+/* The type of totals, and of the accumulators within a run. */
+template <class T> struct Total { typedef int64_t type; };
+template <> struct Total<float> { typedef double type; };
+template <> struct Total<double> { typedef double type; };
+
+template <class A> A lowest() {
+    return std::numeric_limits<A>::has_infinity ? -std::numeric_limits<A>::infinity() : std::numeric_limits<A>::lowest();
+}
+template <class A> A highest() {
+    return std::numeric_limits<A>::has_infinity ? std::numeric_limits<A>::infinity() : std::numeric_limits<A>::max();
+}
+
+/* Operations. map and join serve numbers and vectors alike. */
+struct Plus {
+    template <class T> struct Lane { typedef typename Total<T>::type type; };
+    template <class A> static A identity() { return 0; }
+    template <class X> static X map(X x) { return x; }
+    template <class X> static X join(X a, X b) { return a + b; }
+    template <class A> static A finish(A a, Py_ssize_t) { return a; }
+};
+template <> struct Plus::Lane<float> { typedef float type; };
+struct Sum : Plus {};
+struct Mean : Plus {
+    template <class A> static A finish(A a, Py_ssize_t count) { return std::numeric_limits<A>::is_integer && !count ? 0 : a / (A)count; }
+};
+struct NanSum : Plus {
+    template <class X> static X map(X x) { return x == x ? x : X{}; }
+};
+struct Norm1 : Plus {
+    template <class X> static X map(X x) { return x < 0 ? -x : x; }
+};
+struct Norm2 : Plus {               /* squares in float64: those of float32 cannot overflow */
+    template <class T> struct Lane { typedef typename Total<T>::type type; };
+    template <class X> static X map(X x) { return x * x; }
+    template <class A> static A finish(A a, Py_ssize_t) { return (A)sqrt((double)a); }
+};
+struct Prod : Plus {
+    template <class A> static A identity() { return 1; }
+    template <class X> static X join(X a, X b) { return a * b; }
+};
+struct NanProd : Prod {
+    template <class X> static X map(X x) { return x == x ? x : X{} + 1; }
+};
+struct Max : Plus {                 /* of numbers and a NaN: NaN */
+    template <class A> static A identity() { return lowest<A>(); }
+    template <class X> static X join(X a, X b) { X c = a > b ? a : b; return a != a ? a : c; }
+};
+struct Min : Plus {
+    template <class A> static A identity() { return highest<A>(); }
+    template <class X> static X join(X a, X b) { X c = a < b ? a : b; return a != a ? a : c; }
+};
+
+template <class Op, class T> struct Run {
+    typedef typename Stored<T>::type S;
+    typedef typename Total<T>::type A;
+    typedef typename Op::template Lane<T>::type L;
+    typedef typename Wide<L>::type V;
+    enum { LANES = Wide<L>::LANES, VECTORS = 64 / LANES, RUN = 4096, WIDTH = 2048, FOLD = 256, DEPTH = 128 };
+
+    static V load(const S *x) {
+        typename Packed<S, LANES>::type packed;
+        memcpy(&packed, x, sizeof packed);
+        return __builtin_convertvector(packed, V);
+    }
+
+    static A run(const S *x, Py_ssize_t n) {
+        L total = Op::template identity<L>();
+        Py_ssize_t i = 0;
+        if (n >= LANES) {
+            V lane[VECTORS];
+            for (int v = 0; v < VECTORS; v++) lane[v] = V{} + Op::template identity<L>();
+            for (; i + 64 <= n; i += 64)
+                for (int v = 0; v < VECTORS; v++) lane[v] = Op::join(lane[v], Op::map(load(x + i + v * LANES)));
+            for (; i + LANES <= n; i += LANES) lane[0] = Op::join(lane[0], Op::map(load(x + i)));
+            for (int half = VECTORS / 2; half; half /= 2)
+                for (int v = 0; v < half; v++) lane[v] = Op::join(lane[v], lane[v + half]);
+            L ends[LANES];
+            memcpy(ends, &lane[0], sizeof ends);
+            for (int half = LANES / 2; half; half /= 2)
+                for (int k = 0; k < half; k++) ends[k] = Op::join(ends[k], ends[k + half]);
+            total = ends[0];
+        }
+        for (; i < n; i++) total = Op::join(total, Op::map((L)x[i]));
+        return (A)total;
+    }
+
+    /* total[i] = join(total[i], row i), for m rows of n elements */
+    static void rows(const void *data, Py_ssize_t m, Py_ssize_t n, void *totals) {
+        const S *x = (const S *)data;
+        A *total = (A *)totals;
+        for (Py_ssize_t r = 0; r < m; r++, x += n)
+            for (Py_ssize_t i = 0; i < n; i += RUN)
+                total[r] = Op::join(total[r], run(x + i, n - i < RUN ? n - i : RUN));
+    }
+
+    /* sum[j] = column j of m rows of n elements; written with vectors, since compilers do not vectorise join of Max */
+    static void add_rows(L *__restrict sum, const S *__restrict x, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n) {
+        Py_ssize_t r = 0;
+        for (Py_ssize_t j = 0; j < n; j++) sum[j] = Op::template identity<L>();
+        for (; r + 4 <= m; r += 4, x += 4 * stride) {
+            Py_ssize_t j = 0;
+            for (; j + LANES <= n; j += LANES) {
+                V total, a = Op::map(load(x + j)), b = Op::map(load(x + j + 2 * stride));
+                memcpy(&total, sum + j, sizeof total);
+                a = Op::join(a, Op::map(load(x + j + stride)));
+                b = Op::join(b, Op::map(load(x + j + 3 * stride)));
+                total = Op::join(total, Op::join(a, b));
+                memcpy(sum + j, &total, sizeof total);
+            }
+            for (; j < n; j++)
+                for (int k = 0; k < 4; k++) sum[j] = Op::join(sum[j], Op::map((L)x[j + k * stride]));
+        }
+        for (; r < m; r++, x += stride)
+            for (Py_ssize_t j = 0; j < n; j++) sum[j] = Op::join(sum[j], Op::map((L)x[j]));
+    }
+
+    /* total[j] = join(total[j], column j), for m rows of n elements that stand `stride` apart */
+    static void columns(const void *data, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n, void *totals) {
+        const S *x = (const S *)data;
+        A *total = (A *)totals;
+        L sum[WIDTH];
+        if (stride == n && n <= FOLD / 2 && m >= 8 * (FOLD / n)) {       /* narrow: several rows side by side */
+            Py_ssize_t fold = FOLD / n, wide = fold * n;
+            for (; m >= fold; ) {
+                Py_ssize_t depth = m / fold < DEPTH ? m / fold : DEPTH;
+                add_rows(sum, x, depth, wide, wide);
+                for (Py_ssize_t f = 0; f < fold; f++)
+                    for (Py_ssize_t j = 0; j < n; j++) total[j] = Op::join(total[j], (A)sum[f * n + j]);
+                x += depth * wide;
+                m -= depth * fold;
+            }
+        }
+        for (Py_ssize_t r = 0; r < m; r += DEPTH)
+            for (Py_ssize_t first = 0; first < n; first += WIDTH) {
+                Py_ssize_t width = n - first < WIDTH ? n - first : WIDTH;
+                add_rows(sum, x + r * stride + first, m - r < DEPTH ? m - r : DEPTH, stride, width);
+                for (Py_ssize_t j = 0; j < width; j++) total[first + j] = Op::join(total[first + j], (A)sum[j]);
+            }
+    }
+
+    static void start(void *totals, Py_ssize_t n) {
+        for (Py_ssize_t i = 0; i < n; i++) ((A *)totals)[i] = Op::template identity<A>();
+    }
+    static void join(void *totals, const void *others, Py_ssize_t n) {
+        A *total = (A *)totals;
+        const A *other = (const A *)others;
+        for (Py_ssize_t i = 0; i < n; i++) total[i] = Op::join(total[i], other[i]);
+    }
+};
+
+/* The results, in the dtype of the output, from totals that reduced `count` elements each */
+template <class Op, class A, class T> void finish(void *out, const void *totals, Py_ssize_t n, Py_ssize_t count) {
+    for (Py_ssize_t i = 0; i < n; i++) ((T *)out)[i] = (T)Op::finish(((const A *)totals)[i], count);
+}
+typedef void (*finish_t)(void *, const void *, Py_ssize_t, Py_ssize_t);
+template <class Op, class A> finish_t finish_of(int dtype) {
+    switch (dtype) {                                     /* mxcy/_types.pxd: DType */
+    case 0: return finish<Op, A, float>;
+    case 1: return finish<Op, A, double>;
+    case 3: return finish<Op, A, uint8_t>;
+    case 4: return finish<Op, A, int32_t>;
+    case 5: return finish<Op, A, int8_t>;
+    case 6: return finish<Op, A, int64_t>;
+    default: return finish<Op, A, bool>;
+    }
+}
+
+struct Form {
+    void (*rows)(const void *, Py_ssize_t, Py_ssize_t, void *);
+    void (*columns)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, void *);
+    void (*start)(void *, Py_ssize_t);
+    void (*join)(void *, const void *, Py_ssize_t);
+    finish_t finish;
+};
+
+template <class Op, class T> Form form_of(int out) {
+    typedef Run<Op, T> R;
+    return {R::rows, R::columns, R::start, R::join, finish_of<Op, typename Total<T>::type>(out)};
+}
+
+template <class Op> Form form_of(int dtype, int out) {
+    switch (dtype) {
+    case 0: return form_of<Op, float>(out);
+    case 1: return form_of<Op, double>(out);
+    case 3: return form_of<Op, uint8_t>(out);
+    case 4: return form_of<Op, int32_t>(out);
+    case 5: return form_of<Op, int8_t>(out);
+    case 6: return form_of<Op, int64_t>(out);
+    default: return form_of<Op, bool>(out);
+    }
+}
+
+enum { SUM, MEAN, PROD, MAX, MIN, NANSUM, NANPROD, NORM1, NORM2 };
+
+/* How to reduce data of one dtype to another */
+static inline Form form(int operation, int dtype, int out) {
+    switch (operation) {
+    case SUM: return form_of<Sum>(dtype, out);
+    case MEAN: return form_of<Mean>(dtype, out);
+    case PROD: return form_of<Prod>(dtype, out);
+    case MAX: return form_of<Max>(dtype, out);
+    case MIN: return form_of<Min>(dtype, out);
+    case NANSUM: return form_of<NanSum>(dtype, out);
+    case NANPROD: return form_of<NanProd>(dtype, out);
+    case NORM1: return form_of<Norm1>(dtype, out);
+    default: return form_of<Norm2>(dtype, out);
+    }
+}
+}
+#endif
