@@ -4,6 +4,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -29,7 +30,7 @@ if sys.platform == "linux":
 if "MXCY_SANITIZE" in os.environ:                       # thread, address or undefined
     CFLAGS += [f"-fsanitize={os.environ['MXCY_SANITIZE']}", "-g1", "-O1"]
     LFLAGS = ["-fopenmp", f"-fsanitize={os.environ['MXCY_SANITIZE']}"]
-MACROS = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION"), ("CYTHON_USE_MODULE_STATE", "0")][:1]
+MACROS = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
 
 def wheel_file(package, end):
@@ -69,7 +70,7 @@ def first_line(path):
 def extension(name, source, extra=(), depth=1):
     """One extension module; those that mention oneDNN link to it, found at run time beside the interpreter."""
     text = Path(source if source.endswith(".pyx") else KERNEL_SOURCE[name.rpartition(".")[2]]).read_text()
-    ext = Extension(name, [source], language="c++", include_dirs=["."], define_macros=MACROS,
+    ext = Extension(name, [source], language="c++", include_dirs=[".", numpy.get_include()], define_macros=MACROS,
                     extra_compile_args=CFLAGS + list(extra), extra_link_args=list(LFLAGS), depends=HEADERS)
     if "_dnnl" in text:
         if DNNL is None:
@@ -114,6 +115,11 @@ class Build(build_ext):
     def finalize_options(self):
         super().finalize_options()
         self.parallel = self.parallel or os.cpu_count()
+
+    def copy_extensions_to_source(self):
+        for level in levels:
+            Path("mxcy/ops", level).mkdir(exist_ok=True)
+        super().copy_extensions_to_source()
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": Build},

@@ -2,14 +2,16 @@
 """Kernel: a compiled function per dtype, with what the caller must know about it. Owned by the operator table."""
 from mxcy._types cimport N_DTYPES, Call, Tensor, kernel_t, tile_t, workspace_t
 
+ctypedef double (*flops_t)(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil
+
 cdef struct KernelInfo:             # plain C, reachable from Call.info without the GIL
     kernel_t table[N_DTYPES]
     tile_t tiles[N_DTYPES]
     workspace_t workspace
+    flops_t flops                   # or NULL
     int arity                       # elementwise: number of tile inputs
     int scalar_slot                 # elementwise: tile input that is Call.scalar, or -1
     double cost                     # ns per element of the largest tensor, one thread
-    double (*flops)(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil   # or NULL
 
 cdef class Kernel:
     cdef KernelInfo info

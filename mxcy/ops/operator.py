@@ -37,9 +37,7 @@ class Operator:
     aux : sequence of str
         Inputs that are auxiliary states, such as moving averages.
     mutates : sequence of str
-        Inputs that the kernel changes. ``out`` then defaults to nothing new: see `inplace_output`.
-    updates : str, optional
-        Name of the input that the first output *is* (optimizer updates write the weight).
+        Inputs that the kernel changes, such as an optimizer's momentum. A variadic operator says so with `changes_given`.
     scalar : bool
         The operator takes the number ``scalar``; it reaches the kernel as ``Call.scalar`` and is never cached.
     random : bool
@@ -55,7 +53,7 @@ class Operator:
     """
 
     def __init__(self, name, inputs, doc, *, outputs="out", visible=None, aliases=(), aux=(), mutates=(),
-                 updates=None, scalar=False, random=False, **params):
+                 scalar=False, random=False, **params):
         self.name, self.doc, self.aliases = name, inspect.cleandoc(doc), tuple(aliases)
         names = inputs.split()
         self.variadic = bool(names) and names[0].startswith("*")
@@ -63,7 +61,7 @@ class Operator:
         self.optional_inputs = tuple(n[:-1] for n in names if n.endswith("?"))
         self.outputs = tuple(outputs.split())
         self.visible = len(self.outputs) if visible is None else visible
-        self.aux, self.mutates, self.updates = tuple(aux), tuple(mutates), updates
+        self.aux, self.mutates = tuple(aux), tuple(mutates)
         self.scalar, self.random = scalar, random
         for key, param in params.items():
             if not isinstance(param, Param):
@@ -111,6 +109,10 @@ class Operator:
     def outputs_given(self, function):
         """Rule: (number of outputs, number of visible ones) from the parameters."""
         return self.rule("outputs_given", function)
+
+    def changes_given(self, function):
+        """Rule: positions of the inputs that the kernel changes, from the parameters and ``num_inputs``."""
+        return self.rule("changes_given", function)
 
     def check(self, function):
         """Rule: raises for parameters that do not go together."""
@@ -174,6 +176,12 @@ class Operator:
         if "outputs_given" in self.rules:
             return call_rule(self.rules["outputs_given"], {**params, "num_inputs": count})
         return len(self.outputs), self.visible
+
+    def changed_inputs(self, params, names):
+        """Positions of the inputs that the kernel changes."""
+        if "changes_given" in self.rules:
+            return list(call_rule(self.rules["changes_given"], {**params, "num_inputs": len(names)}))
+        return [i for i, name in enumerate(names) if name in self.mutates or name in self.aux]
 
     # -- documentation ---------------------------------------------------------------------------------------------
 

@@ -1,0 +1,27 @@
+"""mxcy: the Apache MXNet 1.x Python API on a new, small, fast core.
+
+>>> import mxcy as mx
+>>> (mx.nd.ones((2, 3)) * 2).sum().asscalar()
+12.0
+"""
+import importlib
+
+from mxcy import autograd, nd
+from mxcy._version import __version__
+from mxcy.base import MXNetError
+from mxcy.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
+from mxcy import ndarray  # noqa: I001  (after nd, which fills it)
+
+#: Parts that are imported when first used, by the names they go by.
+_LAZY = {}
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"mxcy has no {name!r} in this version")
+    module = globals()[name] = importlib.import_module(f"mxcy.{_LAZY[name]}")
+    return module
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})

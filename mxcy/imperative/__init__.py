@@ -1,0 +1,1 @@
+"""Calling operators one by one, and recording the calls for a gradient."""

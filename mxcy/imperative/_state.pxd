@@ -1,0 +1,15 @@
+# cython: language_level=3
+"""Per-thread flags of autograd: is a call recorded, and does it run in training mode?"""
+
+cdef extern from *:
+    """
+    #ifndef MXCY_STATE
+    #define MXCY_STATE
+    struct mxcy_state { int recording, training; };
+    #endif
+    """
+    struct State "mxcy_state":
+        bint recording
+        bint training
+
+cdef State* state() noexcept nogil

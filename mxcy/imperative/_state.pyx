@@ -1,0 +1,56 @@
+# cython: language_level=3
+"""Per-thread flags of autograd."""
+
+cdef extern from *:
+    """
+    static thread_local mxcy_state mxcy_own_state;
+    static inline mxcy_state* mxcy_get_state(void) { return &mxcy_own_state; }
+    """
+    State* mxcy_get_state() noexcept nogil
+
+
+cdef State* state() noexcept nogil:
+    return mxcy_get_state()
+
+
+def is_recording():
+    """Whether calls are recorded for a gradient, in this thread."""
+    return state().recording
+
+
+def is_training():
+    """Whether calls run in training mode, in this thread."""
+    return state().training
+
+
+def set_recording(bint on):
+    """Turn recording on or off in this thread; returns what it was."""
+    before, state().recording = state().recording, on
+    return before
+
+
+def set_training(bint on):
+    """Turn training mode on or off in this thread; returns what it was."""
+    before, state().training = state().training, on
+    return before
+
+
+cdef class Scope:
+    """Context manager that sets the flags and puts them back; None leaves a flag alone. Reusable, not re-entrant."""
+    cdef object recording, training
+    cdef list before
+
+    def __init__(self, recording, training):
+        self.recording, self.training, self.before = recording, training, []
+
+    def __enter__(self):
+        cdef State* flags = state()
+        self.before.append((flags.recording, flags.training))
+        if self.recording is not None:
+            flags.recording = self.recording
+        if self.training is not None:
+            flags.training = self.training
+
+    def __exit__(self, *error):
+        cdef State* flags = state()
+        flags.recording, flags.training = self.before.pop()

@@ -1,0 +1,206 @@
+# cython: language_level=3
+"""The backward pass over the tape.
+
+Reverse-mode differentiation: nodes are visited when all their consumers have delivered, so that every gradient rule runs
+once. Iterative, as graphs may be deep.
+"""
+from cpython.ref cimport PyObject
+from libc.stdint cimport int64_t
+
+from mxcy.imperative._invoke cimport Bound, Node, Origin, Variable, arithmetic, assign, detached
+from mxcy.imperative._state cimport State, state
+from mxcy.ndarray._ndarray cimport ADD, NDArray
+
+from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
+from mxcy.imperative._invoke import F, apply_rule
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* o)
+
+cdef int64_t visits = 0
+
+
+def mark_variable(NDArray array not None, grad, str req):
+    """Make an array a leaf that wants a gradient; cuts it from what computed it. ``grad`` None: stop wanting one."""
+    if req not in ("write", "add", "null"):
+        raise MXNetValueError(f"grad_req is {req!r}; expected 'write', 'add' or 'null'")
+    array.node, array.node_index = None if grad is None or req == "null" else Variable(grad, req), 0
+
+
+def gradient_of(NDArray array not None):
+    """The array that receives the gradient, or None."""
+    return (<Variable>array.node).grad if isinstance(array.node, Variable) else None
+
+
+def detach(NDArray array not None):
+    """An array over the same memory that autograd does not know."""
+    return detached(array)
+
+
+def attach_function(function, inputs, outputs):
+    """Record a custom function: ``function(gradients of outputs) -> gradients of inputs``."""
+    cdef Node node = Node.__new__(Node)
+    cdef NDArray array
+    node.function, node.count = function, len(outputs)
+    node.parents = tuple([(<NDArray>array).node for array in inputs])
+    node.indices = tuple([(<NDArray>array).node_index for array in inputs])
+    for i, array in enumerate(outputs):
+        array.node, array.node_index = node, i
+
+
+def is_recorded(NDArray array not None):
+    """Whether autograd knows where the array comes from."""
+    return array.node is not None
+
+
+cdef object add(object sum_, object term):
+    return term if sum_ is None else arithmetic(ADD, sum_, term, None)
+
+
+cdef int write(Variable leaf, object holder) except -1:
+    """Put a finished gradient, the only item of the list ``holder``, where the variable wants it."""
+    cdef NDArray grad = leaf.grad, new
+    item = holder.pop()
+    if item is None:
+        if leaf.req == "write":
+            F._zeros(shape=grad.shape, dtype=grad.dtype_name, out=grad)
+        return 0
+    new = item
+    item = None
+    if new.code != grad.code:
+        new = F.Cast(new, dtype=grad.dtype_name)
+    if leaf.req == "add":
+        arithmetic(ADD, grad, new, grad)
+    elif Py_REFCNT(<PyObject*>new) == 1 and not new.shared and not grad.shared \
+            and new.nelem == grad.nelem and new.chunk.device_id == grad.chunk.device_id:
+        # Nobody else sees either buffer: hand the new one over instead of copying it.
+        new.chunk, grad.chunk = grad.chunk, new.chunk
+        new.data, grad.data = grad.data, new.data
+    else:
+        assign(grad, new)
+    return 0
+
+
+def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bint create_graph=False, list variables=None):
+    """Gradients of ``heads`` with respect to every variable they depend on.
+
+    Without ``variables`` the gradients go where the variables want them; with, they are returned, in order.
+    """
+    global visits
+    cdef Origin origin, parent
+    cdef Node node
+    cdef NDArray array
+    cdef list order = [], ready = [], leaves = [], results = None
+    cdef Py_ssize_t i, index
+    cdef int64_t visit
+    cdef dict wanted = None
+    cdef State* flags = state()
+    cdef bint recording = flags.recording, training = flags.training
+    visits += 1
+    visit = visits
+    for array in heads:
+        if array.node is None:
+            raise MXNetError("a head of backward is not part of a recorded computation: compute it inside autograd.record() "
+                             "from arrays with attach_grad()")
+        see(array.node, visit, order)
+    i = 0
+    while i < len(order):                       # every origin, and how many consumers each has
+        origin = order[i]
+        i += 1
+        if isinstance(origin, Node):
+            node = <Node>origin
+            if node.released:
+                raise MXNetError("this graph was differentiated already and freed; pass retain_graph=True to the first "
+                                 "backward to run it again")
+            for parent in node.parents:
+                if parent is not None:
+                    see(parent, visit, order)
+                    parent.pending += 1
+    if variables is not None:
+        wanted, results = {}, [None] * len(variables)
+        for i, array in enumerate(variables):
+            if array.node is None or (<Origin>array.node).visit != visit:
+                raise MXNetError(f"variable {i} of grad does not take part in the computation of the heads; call "
+                                 f"attach_grad() on it before recording")
+            wanted.setdefault(array.node, []).append((i, array.node_index))
+    flags.recording, flags.training = create_graph, train_mode
+    try:
+        for array, given in zip(heads, head_grads):
+            if given is None:
+                given = F._ones(shape=array.shape, dtype=array.dtype_name, ctx=str(array.context))
+            elif not isinstance(given, NDArray) or given.shape != array.shape:
+                raise MXNetValueError(f"a head gradient has shape {getattr(given, 'shape', given)}; its head has {array.shape}")
+            origin = <Origin>array.node
+            origin.grads[array.node_index] = add(origin.grads[array.node_index], given)
+        for origin in order:
+            if origin.pending == 0:
+                ready.append(origin)
+        while ready:
+            origin = ready.pop()
+            if wanted is not None and origin in wanted:
+                for i, index in wanted[origin]:
+                    results[i] = origin.grads[index]
+            if isinstance(origin, Variable):
+                leaves.append(origin)
+                continue
+            node = <Node>origin
+            propagate(node, create_graph, ready)
+            if not (retain_graph or create_graph):
+                node.released = True
+                node.parents = node.inputs = node.outputs = None
+                node.function = None
+        if variables is None:
+            flags.recording = False
+            for origin in leaves:
+                write(<Variable>origin, origin.grads)
+    finally:
+        flags.recording, flags.training = recording, training
+        for origin in order:
+            origin.grads = None
+    if variables is None:
+        return None
+    for i, array in enumerate(variables):
+        if results[i] is None:
+            results[i] = F.zeros_like(array)
+    return results
+
+
+cdef int see(Origin origin, int64_t visit, list order) except -1:
+    """Note an origin on its first visit in this pass."""
+    if origin.visit != visit:
+        if origin.grads is not None:
+            raise MXNetError("another thread is differentiating this computation")
+        origin.visit, origin.pending = visit, 0
+        origin.grads = [None] * ((<Node>origin).count if isinstance(origin, Node) else 1)
+        order.append(origin)
+    return 0
+
+
+cdef int propagate(Node node, bint create_graph, list ready) except -1:
+    """Run a node's rule and hand the results to its parents."""
+    cdef Py_ssize_t i, n = len(node.parents)
+    cdef Origin parent
+    cdef list grads = node.grads
+    cdef tuple delivered = None
+    cdef int index
+    for item in grads:
+        if item is not None:
+            if node.bound is None:
+                delivered = node.function(grads)
+            else:
+                delivered = apply_rule(node, grads, create_graph)
+            break
+    item = None
+    node.grads = [None] * node.count            # they are used up
+    grads = None
+    for i in range(n):
+        parent = <Origin>node.parents[i]
+        if parent is None:
+            continue
+        if delivered is not None and delivered[i] is not None:
+            index = node.indices[i]
+            parent.grads[index] = add(parent.grads[index], delivered[i])
+        parent.pending -= 1
+        if parent.pending == 0:
+            ready.append(parent)
+    return 0
