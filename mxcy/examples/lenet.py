@@ -86,7 +86,7 @@ def main(arguments=None):
     parser.add_argument("--digits", action="store_true", help="use the small set that ships with mxcy")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the training set (%(default)s)")
     parser.add_argument("--batch-size", type=int, default=64, help="images per step (%(default)s)")
-    parser.add_argument("--lr", type=float, default=0.1, help="learning rate (%(default)s)")
+    parser.add_argument("--lr", type=float, default=0.001, help="learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="of the weights and the order of the images (%(default)s)")
     parser.add_argument("--picture", default="lenet.png", metavar="FILE", help="where to draw (%(default)s)")
     parser.add_argument("--at-least", type=float, default=0, metavar="ACCURACY", help="less in the end is a failure")
@@ -103,7 +103,7 @@ def main(arguments=None):
 
     net = lenet()
     net.initialize(mx.init.Xavier(magnitude=2.24))
-    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": options.lr})
+    trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": options.lr})
     for epoch in range(1, options.epochs + 1):
         start = time.perf_counter()
         error = train(net, training, trainer, f"epoch {epoch}")
