@@ -204,3 +204,36 @@ def zeros(shape, dtype, ctx):
     array = new(shape, dtype, ctx)
     array[:] = 0
     return array
+
+
+# -- methods of NDArray ------------------------------------------------------------------------------------------------
+
+def attach_grad(self, grad_req="write", stype=None):
+    """Make the array a variable: `backward` will put its gradient into ``self.grad``, which starts as zeros.
+
+    Parameters
+    ----------
+    grad_req : str
+        ``"write"``: each backward overwrites the gradient; ``"add"``: it adds to it; ``"null"``: no gradient.
+    stype : str, optional
+        Storage type of the gradient; only ``"default"`` (dense) is possible.
+    """
+    if stype not in (None, "default"):
+        raise MXNetValueError(f"attach_grad: stype is {stype!r}; only dense gradients are possible in this version")
+    _tape.mark_variable(self, zeros(self.shape, self.dtype_name, self.context), grad_req)
+
+
+def _backward(self, out_grad=None, retain_graph=False, train_mode=True):
+    """Compute the gradients of this array with respect to the variables it was computed from; see `autograd.backward`."""
+    backward([self], [out_grad], retain_graph, train_mode)
+
+
+def detach(self):
+    """An array over the same memory through which no gradient flows."""
+    return _tape.detach(self)
+
+
+METHODS = {"attach_grad": attach_grad, "backward": _backward, "detach": detach,
+           "grad": property(_tape.gradient_of, doc="The gradient, an NDArray; None without `attach_grad`."),
+           "_fresh_grad": property(_tape.is_fresh, _tape.set_fresh,
+                                   doc="Whether backward has written the gradient since this was last set to False.")}

@@ -1,6 +1,7 @@
 """``mx.nd``: arrays, and every operator of the table as a function. Functions are made when first asked for."""
 import types
 
+from mxcy import autograd
 from mxcy.base import nearest
 from mxcy.imperative._invoke import Function
 from mxcy.ndarray._ndarray import NDArray, install, waitall
@@ -63,3 +64,4 @@ def _methods():
 
 
 install(_methods())
+install(autograd.METHODS)

@@ -49,6 +49,7 @@ cdef class Origin:                      # where an array comes from, for autogra
 cdef class Variable(Origin):            # an array that wants a gradient
     cdef public NDArray grad
     cdef public str req                 # "write" or "add"
+    cdef bint fresh                     # written since the user last looked
 
 cdef class Node(Origin):                # a recorded call
     cdef Bound bound                    # None: a custom function

@@ -32,6 +32,17 @@ def gradient_of(NDArray array not None):
     return (<Variable>array.node).grad if isinstance(array.node, Variable) else None
 
 
+def is_fresh(NDArray array not None):
+    """Whether backward has written the array's gradient since `set_fresh` said no."""
+    return isinstance(array.node, Variable) and (<Variable>array.node).fresh
+
+
+def set_fresh(NDArray array not None, bint fresh):
+    """Note whether the array's gradient is new."""
+    if isinstance(array.node, Variable):
+        (<Variable>array.node).fresh = fresh
+
+
 def detach(NDArray array not None):
     """An array over the same memory that autograd does not know."""
     return detached(array)
@@ -61,6 +72,7 @@ cdef int write(Variable leaf, object holder) except -1:
     """Put a finished gradient, the only item of the list ``holder``, where the variable wants it."""
     cdef NDArray grad = leaf.grad, new
     item = holder.pop()
+    leaf.fresh = True
     if item is None:
         if leaf.req == "write":
             F._zeros(shape=grad.shape, dtype=grad.dtype_name, out=grad)
