@@ -1,8 +1,9 @@
 """Automatic differentiation of imperative code."""
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.imperative import _tape
+from mxcy.imperative._invoke import F
 from mxcy.imperative._state import Scope, is_recording, is_training, set_recording, set_training
-from mxcy.ndarray._ndarray import NDArray, new
+from mxcy.ndarray._ndarray import NDArray
 
 __all__ = ["Function", "backward", "get_symbol", "grad", "is_recording", "is_training", "mark_variables", "pause",
            "predict_mode", "record", "set_recording", "set_training", "train_mode"]
@@ -185,10 +186,10 @@ class Function:
             results = [outputs] if isinstance(outputs, NDArray) else list(outputs)
             # What forward returns may be an input, or kept by it: the recorded arrays are views of their own.
             results = [_tape.detach(result) for result in results]
-            shapes = [(result.shape, result.dtype, result.context) for result in results]
+            likes = [_tape.detach(result) for result in results]
 
             def function(grads):
-                grads = [zeros(*shape) if g is None else g for g, shape in zip(grads, shapes)]
+                grads = [F.zeros_like(like) if g is None else g for g, like in zip(grads, likes)]
                 given = self.backward(*grads)
                 given = (given,) if isinstance(given, NDArray) or given is None else tuple(given)
                 if len(given) != len(inputs):
@@ -198,12 +199,6 @@ class Function:
             _tape.attach_function(function, list(inputs), results)
             outputs = results[0] if isinstance(outputs, NDArray) else type(outputs)(results)
         return outputs
-
-
-def zeros(shape, dtype, ctx):
-    array = new(shape, dtype, ctx)
-    array[:] = 0
-    return array
 
 
 # -- methods of NDArray ------------------------------------------------------------------------------------------------
@@ -220,7 +215,7 @@ def attach_grad(self, grad_req="write", stype=None):
     """
     if stype not in (None, "default"):
         raise MXNetValueError(f"attach_grad: stype is {stype!r}; only dense gradients are possible in this version")
-    _tape.mark_variable(self, zeros(self.shape, self.dtype_name, self.context), grad_req)
+    _tape.mark_variable(self, F.zeros_like(_tape.detach(self)), grad_req)
 
 
 def _backward(self, out_grad=None, retain_graph=False, train_mode=True):
