@@ -5,9 +5,16 @@ from mxcy import autograd
 from mxcy.base import nearest
 from mxcy.imperative._invoke import Function
 from mxcy.ndarray._ndarray import NDArray, install, waitall
+from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace, moveaxis,
+                                   onehot_encode, ones, split_v2, zeros)
+from mxcy.ndarray.interop import from_dlpack, to_dlpack_for_read, to_dlpack_for_write
+from mxcy.ndarray.methods import METHODS
+from mxcy.ndarray.serialization import load, load_frombuffer, save
 from mxcy.ops.operator import REGISTRY
 
-__all__ = ["NDArray", "waitall"]
+__all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full", "histogram",
+           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "save", "split_v2",
+           "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros"]
 
 #: Where an operator stands, by the start of its registered name.
 PREFIXES = {"_contrib_": "contrib", "_linalg_": "linalg", "_random_": "random", "_sparse_": "sparse", "_image_": "image"}
@@ -64,4 +71,5 @@ def _methods():
 
 
 install(_methods())
+install(METHODS)
 install(autograd.METHODS)

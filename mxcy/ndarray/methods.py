@@ -11,7 +11,6 @@ from mxcy.ndarray import display, indexing, interop
 from mxcy.ndarray._ndarray import NDArray, new
 from mxcy.ndarray.creation import split_v2
 from mxcy.ndarray.serialization import array_from_record, record_of
-from mxcy.ops.reshaping import infer_reshape
 
 __all__ = ["METHODS"]
 
@@ -152,6 +151,7 @@ def reshape(self, *shape, **kwargs):
         raise MXNetValueError(f"reshape: no shape given, and the array has {self.size} elements")
     if is_recording():
         return F.Reshape(self, shape=shape, reverse=reverse)
+    from mxcy.ops.reshaping import infer_reshape
     return self.view(0, infer_reshape(self.shape, tuple(shape), reverse))
 
 
