@@ -23,6 +23,8 @@ cdef extern from * nogil:
     int64_t load64 "__atomic_load_n"(int64_t* at, int order) noexcept
     void store "__atomic_store_n"(int* at, int value, int order) noexcept
     void store64 "__atomic_store_n"(int64_t* at, int64_t value, int order) noexcept
+    void* load_pointer "__atomic_load_n"(void** at, int order) noexcept
+    void store_pointer "__atomic_store_n"(void** at, void* value, int order) noexcept
     int exchange "__atomic_exchange_n"(int* at, int value, int order) noexcept
     int add "__atomic_add_fetch"(int* at, int value, int order) noexcept            # the new value
     int64_t add64 "__atomic_add_fetch"(int64_t* at, int64_t value, int order) noexcept

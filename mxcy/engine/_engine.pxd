@@ -46,7 +46,7 @@ cdef struct Task:
     char error[TASK_ERROR_SIZE]
     # the engine's own
     int wait                            # grants still missing
-    int size_class
+    int index                           # which list of free blocks the memory is from
     void* links                         # one queue place per variable
     Task* next
 

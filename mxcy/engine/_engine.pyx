@@ -1,18 +1,42 @@
 # cython: language_level=3
-"""Variables and tasks: how they are taken, given back and waited for."""
+"""Variables, tasks and errors: what a task holds, what its end sets free, and how to wait for it."""
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.ref cimport PyObject
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from mxcy.engine._atomic cimport (ACQ_REL, ACQUIRE, RELAXED, RELEASE, add_long, load, load64, sched_yield, spin_lock,
-                                  spin_unlock, store)
-from mxcy.engine._queue cimport Link, end_read, end_write, free_to_read, free_to_write
+from mxcy.engine._atomic cimport (ACQ_REL, ACQUIRE, RELAXED, SEQ_CST, add, add64, add_long, load, load64,
+                                  load_pointer, spin_lock, spin_unlock, store, store_pointer)
+from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, free_to_write, take_back
+from mxcy.engine._ready cimport Chain, chain_add
+from mxcy.engine._site cimport site_text, user_site
+from mxcy.engine._thread cimport pthread_atfork
+from mxcy.engine._workers cimport done_t, serial, set_perform, stop, submit, thread_count, wait_slice, wake_waiters
 
-import os
+import atexit
 
 from mxcy.base import MXNetError, MXNetIndexError, MXNetTypeError, MXNetValueError
+
+cdef extern from "<omp.h>" nogil:
+    int omp_get_max_threads() noexcept
+
+KINDS = (MXNetValueError, MXNetTypeError, MXNetError, MXNetIndexError, MXNetError)
+
+cdef enum:
+    UNIT = 1024                 # task memory comes in multiples of it ...
+    N_FREE = 8                  # ... up to so many from lists of free blocks
+    MAX_FREE = 1024             # blocks kept in each list
+
+cdef struct FreeTasks:
+    Task* head
+    int count
+
+cdef int order                  # held while a task asks for its variables, so that any two ask in one order everywhere
+cdef int free_lock              # guards the lists of free blocks
+cdef FreeTasks[N_FREE] free_tasks
+cdef int64_t outstanding        # tasks pushed and not ended
+cdef int unseen_lock
+cdef Error* unseen              # the first failure that nobody has been told of
 
 
 cdef void var_init(Var* var) noexcept nogil:
@@ -44,30 +68,57 @@ cdef void error_drop(Error* error) noexcept nogil:
 
 
 cdef void error_set(Var* var, Error* error) noexcept nogil:
-    """Leave ``error`` (or NULL) in a variable that the caller may write."""
-    if var.error == error:
-        return
-    if error != NULL:
+    """Leave an error, or none, in a variable that the caller may write."""
+    cdef Error* old = var.error
+    if error != old:
+        if error != NULL:
+            add_long(&error.refs, 1, RELAXED)
+        store_pointer(<void**>&var.error, error, RELAXED)
+        if old != NULL:
+            error_drop(old)
+
+
+cdef void error_note(Error* error) noexcept nogil:
+    """Keep a new failure for wait_all, unless an earlier one waits there to be seen."""
+    global unseen
+    cdef Error* old = error
+    spin_lock(&unseen_lock)
+    if unseen == NULL or load(&unseen.raised, RELAXED):
+        old = unseen
+        unseen = error
         add_long(&error.refs, 1, RELAXED)
-    if var.error != NULL:
-        error_drop(var.error)
-    var.error = error
-
-
-KINDS = (MXNetValueError, MXNetTypeError, MXNetError, MXNetIndexError, MXNetError)
+    spin_unlock(&unseen_lock)
+    if old != NULL and old != error:
+        error_drop(old)
 
 
 cdef int raise_error(Error* error) except -1:
+    """The same error may be raised many times, by whoever meets it."""
     cdef str message = error.message.decode("utf-8", "replace")
+    cdef str site = site_text(error.site)
     store(&error.raised, 1, RELAXED)
-    raise KINDS[error.kind](message)
+    raise KINDS[error.kind](f"{message}\n  queued at {site}" if site else message)
 
 
 cdef int site_here() except -1:
-    return 0
+    return user_site()
 
 
-# --- the inline path ------------------------------------------------------------------------------------------------
+# --- taking and giving back -----------------------------------------------------------------------------------------
+
+cdef inline void let_go(Var* var, Link* granted, Chain* ready) noexcept nogil:
+    """Unlock a variable that one task less holds; collect tasks that lacked only this grant, tell who waits for it."""
+    cdef Link* link
+    cdef bint watched = var.waiters > 0
+    spin_unlock(&var.lock)
+    while granted != NULL:
+        link = granted
+        granted = link.next             # read first: the last grant may run the task and free the link
+        if add(&link.task.wait, -1, ACQ_REL) == 0:
+            chain_add(ready, link.task)
+    if watched:
+        wake_waiters()
+
 
 cdef int var_try(Var** vars, int n_reads, int n_writes, int n_updates=0) noexcept nogil:
     cdef int i, taken = 1
@@ -79,43 +130,44 @@ cdef int var_try(Var** vars, int n_reads, int n_writes, int n_updates=0) noexcep
             taken = 0
         elif var.error != NULL and i < n_reads + n_updates:
             taken = -1
-        elif i < n_reads:
-            var.reads += 1
         else:
-            var.writing = 1
-            var.writes += 1
+            ask(var, NULL, i >= n_reads)
         spin_unlock(&var.lock)
         if taken != 1:
+            untake(vars, n_reads, i)
             break
-    else:
-        return 1
-    while i > 0:
-        i -= 1
-        var = vars[i]
-        spin_lock(&var.lock)
-        if i < n_reads:
-            end_read(var)
-        else:
-            var.writes -= 1
-            var.version -= 1
-            end_write(var)
-        spin_unlock(&var.lock)
     return taken
 
 
-cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexcept nogil:
+cdef void untake(Var** vars, int n_reads, int n) noexcept nogil:
+    """Give the first n variables back as if they had not been taken."""
+    cdef Chain ready
     cdef int i
-    cdef Var* var
-    for i in range(n_reads + n_writes):
-        var = vars[i]
-        if i >= n_reads:
-            error_set(var, error)
-        spin_lock(&var.lock)
-        if i < n_reads:
-            end_read(var)
-        else:
-            end_write(var)
-        spin_unlock(&var.lock)
+    ready.head = NULL
+    for i in range(n):
+        spin_lock(&vars[i].lock)
+        let_go(vars[i], take_back(vars[i], i >= n_reads), &ready)
+    if ready.head != NULL:
+        submit(&ready)
+
+
+cdef void give_back(Var** vars, int n_reads, int n_writes, Error* error, Chain* ready) noexcept nogil:
+    cdef int i
+    for i in range(n_reads):
+        spin_lock(&vars[i].lock)
+        let_go(vars[i], end_read(vars[i]), ready)
+    for i in range(n_reads, n_reads + n_writes):
+        error_set(vars[i], error)
+        spin_lock(&vars[i].lock)
+        let_go(vars[i], end_write(vars[i]), ready)
+
+
+cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexcept nogil:
+    cdef Chain ready
+    ready.head = NULL
+    give_back(vars, n_reads, n_writes, error, &ready)
+    if ready.head != NULL:
+        submit(&ready)
 
 
 # --- tasks ----------------------------------------------------------------------------------------------------------
@@ -123,90 +175,234 @@ cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexc
 cdef Task* task_new(int n_reads, int n_writes, Py_ssize_t payload) noexcept nogil:
     cdef int n = n_reads + n_writes
     cdef Py_ssize_t head = (sizeof(Task) + 15) & ~15
-    cdef Py_ssize_t links = n * <Py_ssize_t>(sizeof(Link) + sizeof(void*))
-    cdef Task* task = <Task*>malloc(head + ((payload + 15) & ~15) + links)
+    cdef Py_ssize_t body = (payload + 15) & ~15
+    cdef Py_ssize_t total = head + body + n * <Py_ssize_t>(sizeof(Link) + sizeof(Var*))
+    cdef int index = <int>min((total - 1) // UNIT, N_FREE)
+    cdef Task* task = NULL
+    if index < N_FREE:
+        total = (index + 1) * UNIT
+        spin_lock(&free_lock)
+        task = free_tasks[index].head
+        if task != NULL:
+            free_tasks[index].head = task.next
+            free_tasks[index].count -= 1
+        spin_unlock(&free_lock)
     if task == NULL:
-        return NULL
+        task = <Task*>malloc(total)
+        if task == NULL:
+            return NULL
     task.run = NULL
     task.destroy = NULL
     task.payload = <char*>task + head
-    task.links = <char*>task.payload + ((payload + 15) & ~15)
+    task.links = <char*>task.payload + body
     task.vars = <Var**>(<char*>task.links + n * sizeof(Link))
     task.n_reads, task.n_writes, task.n_updates = n_reads, n_writes, 0
-    task.priority = task.lane = task.site = task.error_kind = task.wait = 0
+    task.priority = task.lane = task.site = task.error_kind = 0
     task.threads = 1
     task.error[0] = 0
-    task.next = NULL
+    task.index = index
     return task
 
 
-cdef void run(Task* task) noexcept nogil:
-    """Run a task that holds all its variables."""
-    cdef Error* error = NULL
-    cdef int i
-    for i in range(task.n_reads + task.n_updates):
-        if task.vars[i].error != NULL:
-            error = task.vars[i].error
-            add_long(&error.refs, 1, RELAXED)
-            break
-    if error == NULL and task.run(task):
-        error = error_new(task.error_kind, task.error, task.site)
-    var_release(task.vars, task.n_reads, task.n_writes, error)
-    if error != NULL:
-        error_drop(error)
+cdef void task_free(Task* task) noexcept nogil:
+    cdef FreeTasks* slot = &free_tasks[task.index]
     if task.destroy != NULL:
         task.destroy(task)
+    if task.index < N_FREE:
+        spin_lock(&free_lock)
+        if slot.count < MAX_FREE:
+            task.next = slot.head
+            slot.head = task
+            slot.count += 1
+            task = NULL
+        spin_unlock(&free_lock)
     free(task)
 
 
 cdef void task_push(Task* task) noexcept nogil:
-    cdef int taken = 0
-    task.threads = lane_threads() if task.lane else 1
-    while not taken:
-        taken = var_try(task.vars, task.n_reads, task.n_writes)
-        if not taken:
-            sched_yield()
-        elif taken < 0:                  # run() passes the error on
-            for i in range(task.n_reads + task.n_writes):
-                spin_lock(&task.vars[i].lock)
-                if i < task.n_reads:
-                    task.vars[i].reads += 1
-                else:
-                    task.vars[i].writing = 1
-                    task.vars[i].writes += 1
-                spin_unlock(&task.vars[i].lock)
-    run(task)
+    cdef Link* links = <Link*>task.links
+    cdef int n = task.n_reads + task.n_writes
+    cdef int i, granted = 1             # one grant is the push itself: none of the others can be the last too early
+    cdef Chain ready
+    if task.lane:
+        task.threads = lane_threads()
+    add64(&outstanding, 1, RELAXED)
+    store(&task.wait, n + 1, RELAXED)
+    spin_lock(&order)
+    for i in range(n):
+        links[i].task = task
+        spin_lock(&task.vars[i].lock)
+        granted += ask(task.vars[i], &links[i], i >= task.n_reads)
+        spin_unlock(&task.vars[i].lock)
+    spin_unlock(&order)
+    if add(&task.wait, -granted, ACQ_REL) == 0:
+        ready.head = NULL
+        chain_add(&ready, task)
+        submit(&ready)
+
+
+cdef Error* inherited(Task* task) noexcept nogil:
+    """The error in something the task reads, as a new reference."""
+    cdef Error* error
+    cdef int i
+    for i in range(task.n_reads + task.n_updates):
+        error = task.vars[i].error
+        if error != NULL:
+            add_long(&error.refs, 1, RELAXED)
+            return error
+    return NULL
+
+
+cdef void perform(Task* task, Chain* ready) noexcept nogil:
+    """Run a task that holds all its variables, unless an error comes with them; end it."""
+    cdef Error* error = inherited(task)
+    if error == NULL and task.run(task):
+        error = error_new(task.error_kind, task.error, task.site)
+        if error == NULL:
+            error = &no_memory
+            add_long(&error.refs, 1, RELAXED)
+        error_note(error)
+    give_back(task.vars, task.n_reads, task.n_writes, error, ready)
+    if error != NULL:
+        error_drop(error)
+    task_free(task)
+    if add64(&outstanding, -1, SEQ_CST) == 0:
+        wake_waiters()
 
 
 # --- waiting --------------------------------------------------------------------------------------------------------
 
+cdef struct Written:
+    Var* var
+    int64_t version
+
+
+cdef bint is_written(void* what) noexcept nogil:
+    cdef Written* goal = <Written*>what
+    return load64(&goal.var.version, ACQUIRE) >= goal.version
+
+
+cdef bint is_idle(void* what) noexcept nogil:
+    cdef Var* var = <Var*>what
+    spin_lock(&var.lock)
+    cdef bint idle = free_to_write(var)
+    spin_unlock(&var.lock)
+    return idle
+
+
+cdef bint is_all_done(void* what) noexcept nogil:
+    return load64(&outstanding, SEQ_CST) == 0
+
+
+cdef int wait(done_t done, void* what, Var* var) except -1:
+    if var != NULL:
+        spin_lock(&var.lock)
+        var.waiters += 1
+        spin_unlock(&var.lock)
+    try:
+        while not done(what):
+            with nogil:
+                wait_slice(done, what)
+            PyErr_CheckSignals()
+    finally:
+        if var != NULL:
+            spin_lock(&var.lock)
+            var.waiters -= 1
+            spin_unlock(&var.lock)
+    return 0
+
+
+cdef int raise_left(Var* var) except -1:
+    """Raise the error that the last writer left, if any. A new writer may be about to replace it."""
+    cdef Error* error
+    spin_lock(&var.lock)
+    error = var.error if not var.writing else NULL
+    if error != NULL:
+        add_long(&error.refs, 1, RELAXED)
+    spin_unlock(&var.lock)
+    if error != NULL:
+        try:
+            raise_error(error)
+        finally:
+            error_drop(error)
+    return 0
+
+
 cdef int var_wait(Var* var) except -1:
-    while load64(&var.version, ACQUIRE) < load64(&var.writes, RELAXED):
-        with nogil:
-            sched_yield()
-        PyErr_CheckSignals()
-    if var.error != NULL:
-        raise_error(var.error)
+    cdef Written goal
+    goal.var = var
+    goal.version = load64(&var.writes, ACQUIRE)
+    if not is_written(&goal):
+        wait(is_written, &goal, var)
+    if load_pointer(<void**>&var.error, RELAXED) != NULL:
+        raise_left(var)
     return 0
 
 
 cdef int var_wait_idle(Var* var) except -1:
-    while load(&var.reads, ACQUIRE):
-        with nogil:
-            sched_yield()
-        PyErr_CheckSignals()
-    return var_wait(var)
-
-
-cdef int wait_all() except -1:
+    if not is_idle(var):
+        wait(is_idle, var, var)
+    if load_pointer(<void**>&var.error, RELAXED) != NULL:
+        raise_left(var)
     return 0
 
 
+cdef int wait_all() except -1:
+    global unseen
+    cdef Error* error
+    wait(is_all_done, NULL, NULL)
+    spin_lock(&unseen_lock)
+    error = unseen
+    unseen = NULL
+    spin_unlock(&unseen_lock)
+    if error != NULL:
+        try:
+            if not load(&error.raised, RELAXED):
+                raise_error(error)
+        finally:
+            error_drop(error)
+    return 0
+
+
+# --- the process ----------------------------------------------------------------------------------------------------
+
 cdef bint is_serial() noexcept nogil:
-    return 1
+    return serial()
 
-
-cdef int threads = len(os.sched_getaffinity(0))
 
 cdef int lane_threads() noexcept nogil:
-    return threads
+    return min(thread_count(), omp_get_max_threads())   # the latter is what threadpoolctl sets
+
+
+def finish():
+    """Let everything end and stop the threads; what is pushed later runs in its caller. Called at exit."""
+    cdef bint drained = False
+    try:
+        wait(is_all_done, NULL, NULL)
+        drained = True
+    finally:
+        with nogil:
+            stop(drained)                # after a Ctrl-C leave tasks alone: nothing may keep the process from ending
+    wait_all()                           # a failure that nobody was told of is told now
+
+
+cdef void before_fork() noexcept nogil:
+    spin_lock(&order)
+    spin_lock(&free_lock)
+    spin_lock(&unseen_lock)
+
+
+cdef void after_fork() noexcept nogil:
+    spin_unlock(&unseen_lock)
+    spin_unlock(&free_lock)
+    spin_unlock(&order)
+
+
+cdef Error no_memory
+no_memory.refs = 1
+no_memory.kind = 2
+no_memory.site = no_memory.raised = 0
+snprintf(no_memory.message, TASK_ERROR_SIZE, b"an operation failed, and there was no memory to say why")
+set_perform(perform)
+pthread_atfork(before_fork, after_fork, after_fork)
+atexit.register(finish)

@@ -4,6 +4,7 @@
 Many readers or one writer at a time, in the order of asking: a reader that asks after a waiting writer waits too.
 Pure decisions on one variable; whoever calls holds its lock (``Var.lock``) and does what follows from the answer.
 """
+from mxcy.engine._atomic cimport RELAXED, RELEASE, store64
 from mxcy.engine._engine cimport Task, Var
 
 cdef struct Link:               # one task's place in one variable's queue
@@ -22,7 +23,8 @@ cdef inline bint free_to_write(const Var* var) noexcept nogil:
 
 cdef inline bint ask(Var* var, Link* link, bint write) noexcept nogil:
     """1: granted at once. 0: ``link`` waits in the queue, and ``end_read`` or ``end_write`` will return it."""
-    var.writes += write
+    if write:
+        store64(&var.writes, var.writes + 1, RELAXED)
     if free_to_write(var) if write else free_to_read(var):
         if write:
             var.writing = 1
@@ -64,5 +66,14 @@ cdef inline Link* end_read(Var* var) noexcept nogil:
 
 cdef inline Link* end_write(Var* var) noexcept nogil:
     var.writing = 0
-    var.version += 1
+    store64(&var.version, var.version + 1, RELEASE)     # who waits looks at it without the lock
     return grant(var)
+
+
+cdef inline Link* take_back(Var* var, bint write) noexcept nogil:
+    """Undo a grant that was not used: no write has happened."""
+    if write:
+        var.writing = 0
+        store64(&var.writes, var.writes - 1, RELAXED)
+        return grant(var)
+    return end_read(var)

@@ -1,0 +1,15 @@
+# cython: language_level=3
+"""The threads that run tasks. They know nothing of variables: ``perform`` runs a task and says what became ready."""
+from mxcy.engine._engine cimport Task
+from mxcy.engine._ready cimport Chain
+
+ctypedef void (*perform_t)(Task* task, Chain* ready) noexcept nogil     # run, end and free; add what became ready
+ctypedef bint (*done_t)(void* what) noexcept nogil
+
+cdef void set_perform(perform_t function) noexcept nogil
+cdef void submit(Chain* ready) noexcept nogil               # run soon; now and here in the serial engine
+cdef void wait_slice(done_t done, void* what) noexcept nogil    # help or sleep until done, at most some 50 ms
+cdef void wake_waiters() noexcept nogil                     # something that a done_t looks at has changed
+cdef bint serial() noexcept nogil
+cdef int thread_count() noexcept nogil
+cdef void stop(bint join) noexcept nogil                    # no task may be pending if join; serial from now on
