@@ -1,0 +1,376 @@
+# mxcy: kernel
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Convolution in its three directions: by oneDNN in whichever layout was measured fastest, else as matrix products.
+
+`docs/convolution.md` has the figures behind `choose`.
+"""
+import struct
+
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t, uintptr_t
+from libc.string cimport memset
+from scipy.linalg.cython_blas cimport dgemm, sgemm
+
+from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, fail, itemsize, kernel_t
+from mxcy.ops._kernel cimport Kernel
+from mxcy.ops._onednn cimport (BACKWARD_DATA, BACKWARD_WEIGHT, BLOCKED, CHANNELS_LAST, FORWARD, PLAIN, Convolution,
+                               convolve)
+from mxcy.storage._storage cimport scratch_free, scratch_new
+
+cdef extern from "mxcy/ops/transpose.h" nogil:
+    void transpose_columns "mxcy_transpose_columns"(float* out, const float* x, Py_ssize_t rows, Py_ssize_t columns,
+                                                    Py_ssize_t begin, Py_ssize_t end)
+
+ctypedef fused real:
+    float
+    double
+
+cdef enum:
+    SMALL = 196                         # positions of an image up to which a 1x1 convolution is better blocked
+    FEW = 16                            # channels that fill no vector register
+    CACHED = 4 << 20                    # bytes that stay in the cache between a reorder and the convolution
+    STRIP = 64                          # columns that a thread transposes at a time
+
+cdef struct Window:                     # the parameters, right-aligned to three dimensions
+    int64_t spatial
+    int64_t groups
+    int64_t fitted                      # deconvolution: the padding follows from the target shape
+    int64_t kernel[3]
+    int64_t stride[3]
+    int64_t dilate[3]
+    int64_t pad[3]
+
+
+def pack(params):
+    """The C struct `Window` of a convolution's parameters."""
+    n = len(params["kernel"])
+    axes = [(default,) * (3 - n) + (params.get(name) or (default,) * n)
+            for name, default in (("kernel", 1), ("stride", 1), ("dilate", 1), ("pad", 0))]
+    return struct.pack("15q", n, params["num_group"], bool(params.get("target_shape")), *sum(axes, ()))
+
+
+cdef inline Py_ssize_t product(const int64_t* x) noexcept nogil:
+    return x[0] * x[1] * x[2]
+
+
+cdef Convolution signature(int kind, const Tensor* data, const Tensor* out, const Call* call) noexcept nogil:
+    """What the call computes. ``data`` is the larger side, also where a deconvolution makes it from ``out``."""
+    cdef const Window* w = <const Window*>call.params
+    cdef Convolution c
+    cdef int i, first = 3 - <int>w.spatial
+    memset(&c, 0, sizeof(c))
+    c.kind, c.threads, c.spatial, c.groups = kind, call.threads, w.spatial, w.groups
+    c.batch, c.channels, c.filters = data.shape[0], data.shape[1], out.shape[1]
+    for i in range(3):
+        c.data[i] = data.shape[2 + i - first] if i >= first else 1
+        c.out[i] = out.shape[2 + i - first] if i >= first else 1
+        c.kernel[i], c.stride[i], c.dilate[i], c.pad[i] = w.kernel[i], w.stride[i], w.dilate[i], w.pad[i]
+        if w.fitted and i >= first:
+            c.pad[i] = ((c.out[i] - 1) * c.stride[i] + (c.kernel[i] - 1) * c.dilate[i] + 1 - c.data[i] + 1) // 2
+    return c
+
+
+# -- oneDNN ----------------------------------------------------------------------------------------------------------
+
+cdef bint is_pointwise(const Convolution* c) noexcept nogil:
+    return product(c.kernel) == 1 and c.pad[0] == 0 and c.pad[1] == 0 and c.pad[2] == 0
+
+
+cdef int choose(const Convolution* c) noexcept nogil:
+    """The layout to compute in.
+
+    A 1x1 convolution of large images is a plain matrix product; of small ones it is better blocked, but for the
+    weights' gradient, where the reorder of the result costs more. Other convolutions run fastest with channels last;
+    the gradient of the weights only for small images. With few channels the blocked kernels read plain data; what
+    writes few channels is best done plain.
+    """
+    cdef Py_ssize_t positions = product(c.out)
+    if is_pointwise(c) and c.groups == 1:
+        return BLOCKED if c.kind != BACKWARD_WEIGHT and positions <= SMALL else PLAIN
+    if c.channels < FEW:
+        return PLAIN if c.kind == BACKWARD_DATA else BLOCKED
+    if c.groups > 1 or (c.kind == BACKWARD_WEIGHT and positions > SMALL):
+        return BLOCKED
+    return CHANNELS_LAST
+
+
+cdef void transpose(float* out, const float* x, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t columns,
+                    int threads) noexcept nogil:
+    """Each of the matrices of rows x columns, transposed."""
+    cdef Py_ssize_t strips = (columns + STRIP - 1) // STRIP, size = rows * columns, t
+    for t in prange(batch * strips, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        transpose_columns(out + t // strips * size, x + t // strips * size, rows, columns, t % strips * STRIP,
+                          min(columns, (t % strips + 1) * STRIP))
+
+
+cdef int channels_last(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
+    """`convolve` on channels last, from and to channels first."""
+    cdef Py_ssize_t positions = product(c.data), size = c.batch * c.channels * positions
+    cdef Py_ssize_t out_positions = product(c.out), out_size = c.batch * c.filters * out_positions
+    cdef float* data_last = <float*>scratch_new((size + out_size) * sizeof(float))
+    cdef float* out_last = data_last + size
+    cdef int status, threads = <int>c.threads
+    if data_last == NULL:
+        return 2
+    if c.kind != BACKWARD_DATA:
+        transpose(data_last, data, c.batch, c.channels, positions, threads)
+    if c.kind != FORWARD:
+        transpose(out_last, out, c.batch, c.filters, out_positions, threads)
+    status = convolve(c, data_last, weight, bias, out_last)
+    if status == 0 and c.kind == BACKWARD_DATA:
+        transpose(data, data_last, c.batch, positions, c.channels, threads)
+    if status == 0 and c.kind == FORWARD:
+        transpose(out, out_last, c.batch, out_positions, c.filters, threads)
+    scratch_free(data_last)
+    return status
+
+
+cdef int in_layout(Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
+    """By oneDNN in the layout that ``c`` names: so many images at a time as stay in the cache while they are reordered."""
+    cdef Py_ssize_t batch = c.batch, begin, chunks, count
+    cdef Py_ssize_t image = c.channels * product(c.data), out_image = c.filters * product(c.out)
+    cdef int status = 0
+    count = batch
+    if c.kind != BACKWARD_WEIGHT and c.layout != PLAIN:
+        chunks = max(1, min((image + out_image) * batch * <Py_ssize_t>sizeof(float) // CACHED, batch // c.threads))
+        count = (batch + chunks - 1) // chunks
+    for begin in range(0, batch, count):
+        c.batch = min(count, batch - begin)
+        if c.layout == CHANNELS_LAST:
+            status = channels_last(c, data + begin * image, weight, bias, out + begin * out_image)
+        else:
+            status = convolve(c, data + begin * image, weight, bias, out + begin * out_image)
+        if status:
+            break
+    c.batch = batch
+    return status
+
+
+cdef int by_onednn(Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
+    """In the best layout that oneDNN has an implementation for: 0, 1 if there is none, 2 without memory."""
+    cdef int status, best = choose(c), layout
+    c.layout = best
+    status = in_layout(c, data, weight, bias, out)
+    for layout in range(PLAIN, CHANNELS_LAST):
+        if status == 1 and layout != best:
+            c.layout = layout
+            status = in_layout(c, data, weight, bias, out)
+    c.layout = PLAIN
+    return status
+
+
+# -- matrix products: double precision, and where oneDNN is absent ----------------------------------------------------
+
+cdef void gemm(bint transpose_a, bint transpose_b, int m, int n, int k, real* a, real* b, real beta, real* out) noexcept nogil:
+    """out = a @ b + beta * out, row by row: (m, k) and (k, n), or transposed as stored."""
+    cdef char ta = b"T" if transpose_a else b"N"
+    cdef char tb = b"T" if transpose_b else b"N"
+    cdef int lda = m if transpose_a else k, ldb = k if transpose_b else n
+    cdef real one = 1
+    # Row by row is column by column transposed: out.T = b.T @ a.T
+    if real is float:
+        sgemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &beta, out, &n)
+    else:
+        dgemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &beta, out, &n)
+
+
+cdef void columns_of_row(real* columns, real* image, const Convolution* c, Py_ssize_t row, bint scatter) noexcept nogil:
+    """Row ``row`` of the matrix of patches: one channel and kernel position of every output position.
+
+    ``scatter`` adds the row back into the image instead.
+    """
+    cdef Py_ssize_t volume = product(c.kernel), tap = row % volume, z, y, x, in_z, in_y, begin, end, i = 0
+    cdef Py_ssize_t kz = tap // (c.kernel[1] * c.kernel[2]) * c.dilate[0] - c.pad[0]
+    cdef Py_ssize_t ky = tap // c.kernel[2] % c.kernel[1] * c.dilate[1] - c.pad[1]
+    cdef Py_ssize_t kx = tap % c.kernel[2] * c.dilate[2] - c.pad[2]
+    cdef Py_ssize_t stride = c.stride[2], width = c.out[2]
+    cdef real* plane = image + row // volume * product(c.data)
+    cdef real* line
+    begin = min(width, max(0, (-kx + stride - 1) // stride)) if kx < 0 else 0
+    end = max(begin, min(width, (c.data[2] - kx + stride - 1) // stride)) if kx < c.data[2] else begin
+    for z in range(c.out[0]):
+        in_z = z * c.stride[0] + kz
+        for y in range(c.out[1]):
+            in_y = y * c.stride[1] + ky
+            if in_z < 0 or in_z >= c.data[0] or in_y < 0 or in_y >= c.data[1]:
+                if not scatter:
+                    memset(columns + i, 0, width * sizeof(real))
+            else:
+                line = plane + (in_z * c.data[1] + in_y) * c.data[2] + kx
+                if scatter:
+                    for x in range(begin, end):
+                        line[x * stride] += columns[i + x]
+                else:
+                    for x in range(begin):
+                        columns[i + x] = 0
+                    for x in range(begin, end):
+                        columns[i + x] = line[x * stride]
+                    for x in range(end, width):
+                        columns[i + x] = 0
+            i += width
+
+
+cdef int by_gemm(const Convolution* c, real* data, real* weight, real* bias, real* out) noexcept nogil:
+    """Patches of each image and group as a matrix, times the weights."""
+    cdef Py_ssize_t filters = c.filters // c.groups, channels = c.channels // c.groups, positions = product(c.out)
+    cdef Py_ssize_t rows = channels * product(c.kernel), image = channels * product(c.data), i, n, g, f
+    cdef int m = <int>filters, k = <int>rows, p = <int>positions
+    cdef real* columns = <real*>scratch_new(rows * positions * <Py_ssize_t>sizeof(real))
+    cdef real* x
+    cdef real* w
+    cdef real* y
+    if columns == NULL:
+        return 2
+    for n in range(c.batch):
+        for g in range(c.groups):
+            x = data + (n * c.groups + g) * image
+            w = weight + g * filters * rows
+            y = out + (n * c.groups + g) * filters * positions
+            if c.kind == BACKWARD_DATA:
+                gemm(True, False, k, p, m, w, y, <real>0, columns)
+                memset(x, 0, image * sizeof(real))
+                for i in prange(channels, num_threads=c.threads, schedule="static", use_threads_if=c.threads > 1):
+                    scatter_channel(columns, x, c, i)
+                continue
+            for i in prange(rows, num_threads=c.threads, schedule="static", use_threads_if=c.threads > 1):
+                columns_of_row(columns + i * positions, x, c, i, False)
+            if c.kind == BACKWARD_WEIGHT:
+                gemm(False, True, m, k, p, y, columns, <real>(n > 0), w)
+                continue
+            if c.bias:
+                for f in range(filters):
+                    for i in range(positions):
+                        y[f * positions + i] = bias[g * filters + f]
+            gemm(False, False, m, p, k, w, columns, <real>c.bias, y)
+    scratch_free(columns)
+    return 0
+
+
+cdef void scatter_channel(real* columns, real* image, const Convolution* c, Py_ssize_t channel) noexcept nogil:
+    """Add the patches of one channel back into the image."""
+    cdef Py_ssize_t volume = product(c.kernel), positions = product(c.out), row
+    for row in range(channel * volume, (channel + 1) * volume):
+        columns_of_row(columns + row * positions, image, c, row, True)
+
+
+# -- strided 1x1 ------------------------------------------------------------------------------------------------------
+
+cdef void sample(real* data, real* sampled, const Convolution* c, bint scatter) noexcept nogil:
+    """The positions of each plane that a strided 1x1 window sees; ``scatter`` puts them back, zeros between."""
+    cdef Py_ssize_t plane, z, y, x
+    cdef Py_ssize_t depth = c.out[0], height = c.out[1], width = c.out[2], stride = c.stride[2]
+    cdef real* line
+    cdef real* few
+    for plane in prange(c.batch * c.channels, num_threads=c.threads, schedule="static", use_threads_if=c.threads > 1):
+        if scatter:
+            memset(data + plane * product(c.data), 0, product(c.data) * sizeof(real))
+        for z in range(depth):
+            for y in range(height):
+                line = data + ((plane * c.data[0] + z * c.stride[0]) * c.data[1] + y * c.stride[1]) * c.data[2]
+                few = sampled + ((plane * depth + z) * height + y) * width
+                if scatter:
+                    for x in range(width):
+                        line[x * stride] = few[x]
+                else:
+                    for x in range(width):
+                        few[x] = line[x * stride]
+
+
+cdef int by_sampling(Convolution* c, real* data, real* weight, real* bias, real* out) noexcept nogil:
+    """A strided 1x1 convolution is one without stride of the sampled positions."""
+    cdef Convolution dense = c[0]
+    cdef int i, status
+    cdef real* sampled = <real*>scratch_new(c.batch * c.channels * product(c.out) * <Py_ssize_t>sizeof(real))
+    if sampled == NULL:
+        return 2
+    for i in range(3):
+        dense.data[i], dense.stride[i] = c.out[i], 1
+    if c.kind != BACKWARD_DATA:
+        sample(data, sampled, c, False)
+    status = compute(&dense, sampled, weight, bias, out)
+    if c.kind == BACKWARD_DATA and status == 0:
+        sample(data, sampled, c, True)
+    scratch_free(sampled)
+    return status
+
+
+cdef int compute(Convolution* c, real* data, real* weight, real* bias, real* out) noexcept nogil:
+    cdef int status = 1
+    if is_pointwise(c) and product(c.stride) > 1:
+        return by_sampling(c, data, weight, bias, out)
+    if real is float:
+        status = by_onednn(c, data, weight, bias, out)
+    return by_gemm(c, data, weight, bias, out) if status == 1 else status
+
+
+# -- kernels ---------------------------------------------------------------------------------------------------------
+
+cdef int run(Convolution* c, const Tensor* data, const Tensor* weight, const Tensor* bias, const Tensor* out,
+             Call* call) noexcept nogil:
+    cdef int status
+    cdef void* b = NULL if bias == NULL else bias.data
+    if data.dtype == FLOAT64:
+        status = compute(c, <double*>data.data, <double*>weight.data, <double*>b, <double*>out.data)
+    else:
+        status = compute(c, <float*>data.data, <float*>weight.data, <float*>b, <float*>out.data)
+    return fail(call, "no memory for the scratch of a convolution") if status else 0
+
+
+cdef int forward(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef Convolution c = signature(FORWARD, &inputs[0], &outputs[0], call)
+    c.bias = call.n_inputs > 2
+    if outputs[0].size == 0:
+        return 0
+    return run(&c, &inputs[0], &inputs[1], &inputs[2] if c.bias else NULL, &outputs[0], call)
+
+
+cdef void add_bias(real* x, const real* bias, Py_ssize_t batch, Py_ssize_t channels, Py_ssize_t positions,
+                   int threads) noexcept nogil:
+    cdef Py_ssize_t plane, i
+    for plane in prange(batch * channels, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        for i in range(positions):
+            x[plane * positions + i] += bias[plane % channels]
+
+
+cdef int backward_data(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    """Deconvolution: the gradient of a convolution's data from that of its output; then the bias."""
+    cdef Convolution c = signature(BACKWARD_DATA, &outputs[0], &inputs[0], call)
+    if outputs[0].size == 0:
+        return 0
+    if run(&c, &outputs[0], &inputs[1], NULL, &inputs[0], call):
+        return 1
+    if call.n_inputs > 2 and outputs[0].dtype == FLOAT64:
+        add_bias(<double*>outputs[0].data, <const double*>inputs[2].data, c.batch, c.channels, product(c.data), call.threads)
+    elif call.n_inputs > 2:
+        add_bias(<float*>outputs[0].data, <const float*>inputs[2].data, c.batch, c.channels, product(c.data), call.threads)
+    return 0
+
+
+cdef int backward_weight(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef Convolution c = signature(BACKWARD_WEIGHT, &inputs[0], &inputs[1], call)
+    if inputs[0].size == 0 or inputs[1].size == 0:
+        memset(outputs[0].data, 0, outputs[0].size * itemsize(outputs[0].dtype))
+        return 0
+    return run(&c, &inputs[0], &outputs[0], NULL, &inputs[1], call)
+
+
+cdef double forward_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
+    return 2.0 * outputs[0].size * inputs[1].size / max(1, outputs[0].shape[1])
+
+
+cdef double data_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
+    return 2.0 * inputs[0].size * inputs[1].size / max(1, inputs[0].shape[1])
+
+
+cdef double weight_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
+    return 2.0 * inputs[1].size * outputs[0].size / max(1, inputs[1].shape[1])
+
+
+cdef kernel(str name, kernel_t function, uintptr_t flops):
+    return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True,
+                  flops=flops)
+
+
+convolution = kernel("convolution", forward, <uintptr_t>forward_flops)
+deconvolution = kernel("deconvolution", backward_data, <uintptr_t>data_flops)
+convolution_weight = kernel("convolution_weight", backward_weight, <uintptr_t>weight_flops)

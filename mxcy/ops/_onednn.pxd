@@ -1,0 +1,34 @@
+# cython: language_level=3
+"""oneDNN's convolutions, prepared once per signature and kept. Nothing here needs the GIL."""
+from libc.stdint cimport int64_t
+
+cdef enum:                              # Convolution.kind
+    FORWARD = 0
+    BACKWARD_DATA = 1
+    BACKWARD_WEIGHT = 2
+
+cdef enum:                              # Convolution.layout: how data and out lie in memory
+    PLAIN = 0                           # channels first, and oneDNN computes in that layout
+    BLOCKED = 1                         # channels first, reordered to the layout oneDNN likes and back
+    CHANNELS_LAST = 2                   # channels last, and oneDNN computes in that layout
+
+cdef struct Convolution:                # all that tells one convolution from another; compared byte by byte
+    int64_t kind
+    int64_t layout
+    int64_t threads
+    int64_t spatial                     # 1, 2 or 3; the arrays below are right-aligned, ones and zeros fill the front
+    int64_t groups
+    int64_t bias                        # forward: add a bias
+    int64_t batch
+    int64_t channels                    # of data
+    int64_t filters                     # channels of out
+    int64_t data[3]
+    int64_t out[3]
+    int64_t kernel[3]
+    int64_t stride[3]
+    int64_t dilate[3]                   # 1: dense
+    int64_t pad[3]                      # before the first element; what follows the last is derived
+
+# Run it: 0. Or 1, having done nothing, where oneDNN is absent or has only a reference implementation; 2: no memory.
+# FORWARD writes out, BACKWARD_DATA data and BACKWARD_WEIGHT weight (always channels first), each from the other two.
+cdef int convolve(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil
