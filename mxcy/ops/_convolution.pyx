@@ -29,6 +29,7 @@ cdef enum:
     SMALL = 196                         # positions of an image up to which a 1x1 convolution is better blocked
     FEW = 16                            # channels that fill no vector register
     CACHED = 4 << 20                    # bytes that stay in the cache between a reorder and the convolution
+    LIGHT = 16 << 10                    # weights whose gradient is summed over chunks of images at no cost
     STRIP = 64                          # columns that a thread transposes at a time
 
 cdef struct Window:                     # the parameters, right-aligned to three dimensions
@@ -104,7 +105,7 @@ cdef void transpose(float* out, const float* x, Py_ssize_t batch, Py_ssize_t row
 
 
 cdef int channels_last(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
-    """`convolve` on channels last, from and to channels first."""
+    """`convolve` with channels last, from and to channels first."""
     cdef Py_ssize_t positions = product(c.data), size = c.batch * c.channels * positions
     cdef Py_ssize_t out_positions = product(c.out), out_size = c.batch * c.filters * out_positions
     cdef float* data_last = <float*>scratch_new((size + out_size) * sizeof(float))
@@ -125,23 +126,35 @@ cdef int channels_last(const Convolution* c, float* data, float* weight, float* 
     return status
 
 
+cdef int one_layout(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
+    if c.layout == CHANNELS_LAST:
+        return channels_last(c, data, weight, bias, out)
+    return convolve(c, data, weight, bias, out)
+
+
 cdef int in_layout(Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
     """By oneDNN in the layout that ``c`` names: so many images at a time as stay in the cache while they are reordered."""
-    cdef Py_ssize_t batch = c.batch, begin, chunks, count
+    cdef Py_ssize_t batch = c.batch, begin = 0, chunks = 1, count, i
     cdef Py_ssize_t image = c.channels * product(c.data), out_image = c.filters * product(c.out)
+    cdef Py_ssize_t weights = c.filters * (c.channels // c.groups) * product(c.kernel)
+    cdef float* target = weight
     cdef int status = 0
-    count = batch
-    if c.kind != BACKWARD_WEIGHT and c.layout != PLAIN:
+    if c.layout != PLAIN and (c.kind != BACKWARD_WEIGHT or weights <= LIGHT):
         chunks = max(1, min((image + out_image) * batch * <Py_ssize_t>sizeof(float) // CACHED, batch // c.threads))
-        count = (batch + chunks - 1) // chunks
-    for begin in range(0, batch, count):
+    count = (batch + chunks - 1) // chunks
+    if c.kind == BACKWARD_WEIGHT and count < batch:
+        target = <float*>scratch_new(weights * sizeof(float))
+        if target == NULL:
+            return 2
+    while begin < batch and status == 0:
         c.batch = min(count, batch - begin)
-        if c.layout == CHANNELS_LAST:
-            status = channels_last(c, data + begin * image, weight, bias, out + begin * out_image)
-        else:
-            status = convolve(c, data + begin * image, weight, bias, out + begin * out_image)
-        if status:
-            break
+        status = one_layout(c, data + begin * image, target if begin else weight, bias, out + begin * out_image)
+        if c.kind == BACKWARD_WEIGHT and begin:
+            for i in range(weights):
+                weight[i] += target[i]
+        begin += count
+    if target != weight:
+        scratch_free(target)
     c.batch = batch
     return status
 
