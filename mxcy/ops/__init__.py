@@ -13,6 +13,7 @@ if LEVEL is None:
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
+    "convolution",
 ]
 
 for topic in TOPICS:
