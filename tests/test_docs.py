@@ -1,0 +1,20 @@
+"""Links in the pages lead somewhere: to files that exist and, for ``[`name`](file)``, hold a definition of that name."""
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
+LINK = re.compile(r"\[([^]]*)\]\((?!https?:)([^)#\s]+)[^)]*\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links(page):
+    for text, target in LINK.findall(page.read_text()):
+        path = (page.parent / target).resolve()
+        assert path.exists(), f"{page.name} links to {target}, which does not exist"
+        name = re.fullmatch(r"`(\w+)`", text)
+        if name and path.suffix in (".py", ".pyx", ".pxd"):
+            defined = re.search(rf"^\s*(def|class|cdef|cpdef)\b[^=\n#]*\b{name[1]}\b\s*[(:]", path.read_text(), re.MULTILINE)
+            assert defined, f"{page.name} says that {target} holds {name[1]}"
