@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1] / "mxcy"
 LAYERS = [
     "_types _version base datasets",
     "dtype",
-    "attribute context name registry",
+    "context name registry",
+    "attribute",
     "engine",
     "storage",
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
