@@ -14,6 +14,7 @@ __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
     "convolution",
+    "reduce",
 ]
 
 for topic in TOPICS:
