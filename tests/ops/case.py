@@ -11,6 +11,7 @@ import numpy as np
 
 import mxcy as mx
 from mxcy.dtype import NUMPY
+from mxcy.imperative._invoke import F
 from mxcy.ops.operator import lookup
 
 __all__ = ["Case", "away_from", "booleans", "const", "distinct", "integers", "normal", "positive", "uniform"]
@@ -143,4 +144,4 @@ class Case:
 
 def function(name):
     """The imperative function of a registered name."""
-    return getattr(mx.imperative.F, name)
+    return getattr(F, name)
