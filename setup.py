@@ -42,20 +42,20 @@ def wheel_file(package, end):
 
 
 def onednn():
-    """(include folder, library folders, what to install with mxcy) of oneDNN, or None where there is none.
+    """Where oneDNN is, or None: (include folder, library folder now, library folder later, what to install with mxcy).
 
-    It is that of MXCY_ONEDNN_ROOT, conda's or the wheels'. The wheel's library lies in the environment at run time; in an
-    isolated build, what is seen here is a temporary copy.
+    It is that of MXCY_ONEDNN_ROOT, conda's or the wheels'. An isolated build sees a temporary copy of the wheels; later the
+    library lies in the environment.
     """
     for name in ("MXCY_ONEDNN_ROOT", "PREFIX", "CONDA_PREFIX"):
         root = Path(os.environ.get(name) or "/nonexistent")
         if (root / "include/oneapi/dnnl/dnnl.h").exists():
-            return root / "include", [root / "lib"], []
+            return root / "include", root / "lib", root / "lib", []
     header = wheel_file("onednn-devel-cpu-gomp", "oneapi/dnnl/dnnl.h")
     library = wheel_file("onednn-cpu-gomp", "libdnnl.so.3") or wheel_file("onednn-devel-cpu-gomp", "libdnnl.so.3")
     if header and library:
         version = metadata.version("onednn-devel-cpu-gomp")
-        return header.parents[2], [library.parent, Path(sys.prefix) / "lib"], [f"onednn-cpu-gomp=={version}"]
+        return header.parents[2], library.parent, Path(sys.prefix) / "lib", [f"onednn-cpu-gomp=={version}"]
 
 
 DNNL = onednn()
@@ -76,12 +76,12 @@ def extension(name, source, extra=(), depth=1):
         if DNNL is None:
             ext.define_macros = MACROS + [("MXCY_NO_ONEDNN", "1")]
         else:
-            include, folders, _ = DNNL
+            include, library, later, _ = DNNL
             up = "/".join([".."] * (depth + 3))         # site-packages/mxcy/... -> <prefix>/lib
             ext.include_dirs.append(str(include))
-            ext.extra_link_args += [str(folders[0] / "libdnnl.so.3"), f"-Wl,-rpath,$ORIGIN/{up}"]
+            ext.extra_link_args += [str(library / "libdnnl.so.3"), f"-Wl,-rpath,$ORIGIN/{up}"]
             if EDITABLE:
-                ext.extra_link_args += [f"-Wl,-rpath,{folder}" for folder in folders]
+                ext.extra_link_args.append(f"-Wl,-rpath,{later}")
     return ext
 
 
@@ -123,4 +123,4 @@ class Build(build_ext):
 
 
 setup(ext_modules=extensions(), cmdclass={"build_ext": Build},
-      install_requires=["ml_dtypes", "numpy>=2", "pillow", "pooch", "scipy", "tqdm", *(DNNL[2] if DNNL else [])])
+      install_requires=["ml_dtypes", "numpy>=2", "pillow", "pooch", "scipy", "tqdm", *(DNNL[3] if DNNL else [])])
