@@ -8,7 +8,7 @@ import numpy as np
 from mxcy.base import MXNetTypeError, MXNetValueError, nearest
 from mxcy.dtype import CODES, dtype_name
 
-__all__ = ["REQUIRED", "Dtype", "Floats", "Param", "Shape"]
+__all__ = ["REQUIRED", "Bounds", "Dtype", "Floats", "Param", "Shape"]
 
 
 class _Required:
@@ -21,6 +21,10 @@ REQUIRED = _Required()
 
 class Shape:
     """Kind of a parameter: a tuple of integers; a single integer counts as a tuple of one."""
+
+
+class Bounds:
+    """Kind of a parameter: a tuple of integers and Nones, the open ends of slices."""
 
 
 class Floats:
@@ -45,7 +49,7 @@ class Param:
     Parameters
     ----------
     kind : type
-        ``int``, ``float``, ``bool``, ``str``, `Shape`, `Floats` or `Dtype`.
+        ``int``, ``float``, ``bool``, ``str``, `Shape`, `Bounds`, `Floats` or `Dtype`.
     default : object
         The value when none is given. Without one the parameter is required. With ``None`` as the default,
         ``None`` may be passed.
@@ -98,7 +102,7 @@ class Param:
         if self.choices is not None:
             text = "one of " + ", ".join(map(repr, self.choices))
         else:
-            text = {Shape: "tuple of int", Floats: "tuple of float", Dtype: "dtype"}.get(self.kind) \
+            text = {Shape: "tuple of int", Bounds: "tuple of int or None", Floats: "tuple of float", Dtype: "dtype"}.get(self.kind) \
                 or self.kind.__name__
         if self.min is not None:
             text += f", >= {self.min}"
@@ -145,11 +149,15 @@ def _tuple(item):
     return parse
 
 
+def _end(value):
+    return None if value is None else _integer(value)
+
+
 def _dtype(value):
     if isinstance(value, str) and value not in CODES:
         raise TypeError
     return dtype_name(value)
 
 
-PARSERS = {int: _integer, float: _number, bool: _boolean, str: _string, Shape: _tuple(_integer),
+PARSERS = {int: _integer, float: _number, bool: _boolean, str: _string, Shape: _tuple(_integer), Bounds: _tuple(_end),
            Floats: _tuple(_number), Dtype: _dtype}
