@@ -15,6 +15,8 @@ __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 TOPICS = [
     "convolution",
     "reduce",
+    "shape",
+    "slicing",
 ]
 
 for topic in TOPICS:

@@ -173,9 +173,24 @@ cdef void diagonal(const Tensor* x, const int64_t* p, Region* region) noexcept n
     region.stride[n] = stride[first] + stride[second]
 
 
-cdef int diag_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+cdef void put_diagonal(const Tensor* x, Tensor* out, const int64_t* p, int threads) noexcept nogil:
+    """Zeros, with x on the diagonal."""
     cdef Region source, to
-    diagonal(&inputs[0], <const int64_t*>call.params, &source)
+    clear(out, threads)
+    diagonal(out, p, &to)
+    whole(x, &source)
+    copy_region(out.data, &to, x.data, &source, x.shape, x.ndim, itemsize(x.dtype), threads)
+
+
+cdef int diag_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef const int64_t* p = <const int64_t*>call.params
+    cdef int64_t vector[3]
+    cdef Region source, to
+    if inputs[0].ndim == 1:                 # a vector becomes the diagonal of a matrix; its axes are these
+        vector[0], vector[1], vector[2] = p[0], 0, 1
+        put_diagonal(&inputs[0], &outputs[0], vector, call.threads)
+        return 0
+    diagonal(&inputs[0], p, &source)
     whole(&outputs[0], &to)
     copy_region(outputs[0].data, &to, inputs[0].data, &source, outputs[0].shape, outputs[0].ndim,
                 itemsize(inputs[0].dtype), call.threads)
@@ -183,13 +198,7 @@ cdef int diag_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept
 
 
 cdef int diag_backward_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
-    """Zeros, with the input on the diagonal."""
-    cdef Region source, to
-    clear(&outputs[0], call.threads)
-    diagonal(&outputs[0], <const int64_t*>call.params, &to)
-    whole(&inputs[0], &source)
-    copy_region(outputs[0].data, &to, inputs[0].data, &source, inputs[0].shape, inputs[0].ndim,
-                itemsize(inputs[0].dtype), call.threads)
+    put_diagonal(&inputs[0], &outputs[0], <const int64_t*>call.params, call.threads)
     return 0
 
 
