@@ -1,14 +1,16 @@
 # mxcy: kernel
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Padding, row by row of the last axis, and the sum that is its gradient."""
+import struct
+
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy
 
 from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, itemsize, kernel_t
-from mxcy.ops._strided cimport clear, product
+from mxcy.ops._strided cimport clear, product, write_number
 from mxcy.ops._kernel import Kernel
-from mxcy.ops.packing import every, pack, pack_number
+from mxcy.ops.packing import every, pack
 
 ctypedef fused item:
     uint8_t
@@ -69,7 +71,8 @@ cdef void pad_rows(const Tensor* x, Tensor* out, const int64_t* p, Py_ssize_t be
     cdef int last = x.ndim - 1, mode = <int>p[0]
     cdef Py_ssize_t row, source, i, n = x.shape[last], total = out.shape[last], before = p[1 + 2 * last]
     cdef item* to_row
-    cdef const item* constant = <const item*>(p + 1 + 2 * x.ndim + out.dtype)
+    cdef item constant[8]               # one number, and room for the widest
+    write_number(constant, (<const double*>(p + 1 + 2 * x.ndim))[0], out.dtype)
     for row in range(begin, end):
         source = padded_row(x, out, p, row)
         to_row = <item*>out.data + row * total
@@ -81,7 +84,7 @@ cdef void pad_rows(const Tensor* x, Tensor* out, const int64_t* p, Py_ssize_t be
 
 
 cdef int pad_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
-    cdef const int64_t* p = <const int64_t*>call.params    # mode, (before, after) by axis, the constant's bits by dtype
+    cdef const int64_t* p = <const int64_t*>call.params    # mode, (before, after) by axis, the constant as a double
     cdef Py_ssize_t rows, run, each, runs = 4 * call.threads if call.threads > 1 else 1
     cdef Py_ssize_t size = itemsize(outputs[0].dtype)
     if outputs[0].size == 0:
@@ -146,7 +149,7 @@ cdef int pad_backward_double(const Tensor* inputs, Tensor* outputs, Call* call) 
 
 def pack_pad(params):
     mode = ("constant", "edge", "reflect").index(params["mode"])
-    return pack(mode, *params["pad_width"]) + pack_number(params.get("constant_value", 0))
+    return pack(mode, *params["pad_width"]) + struct.pack("d", params["constant_value"])
 
 
 pad = Kernel("pad", every(<uintptr_t><kernel_t>pad_kernel), pack=pack_pad, parallel=True, cost=0.3)

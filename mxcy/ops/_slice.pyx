@@ -7,10 +7,10 @@ Parameters are packed as int64 numbers; axes and positions may be negative there
 from libc.stdint cimport INT64_MIN, int64_t, uintptr_t
 
 from mxcy._types cimport MAX_NDIM, Call, Tensor, fail, itemsize, kernel_t
-from mxcy.ops._strided cimport Region, clear, copy_bytes, copy_region, strided_copy, whole
+from mxcy.ops._strided cimport Region, clear, copy_bytes, copy_region, strided_copy, whole, write_number
 from mxcy.storage._storage cimport scratch_free, scratch_new
 from mxcy.ops._kernel import Kernel
-from mxcy.ops.packing import every, pack, pack_number
+from mxcy.ops.packing import every, pack
 
 cdef int64_t NONE = INT64_MIN           # an open end, as packing.NONE
 
@@ -86,20 +86,22 @@ cdef int slice_assign_kernel(const Tensor* inputs, Tensor* outputs, Call* call) 
 
 
 cdef int slice_assign_scalar_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
-    """The input with one number in part of it. Packed behind begin and step: extents of the part, the number's bits."""
+    """The input with one number in part of it. Packed behind begin and step: the end."""
     cdef const int64_t* p = <const int64_t*>call.params
     cdef int i, n = <int>p[0], ndim = inputs[0].ndim
     cdef Region to
     cdef Py_ssize_t nothing[MAX_NDIM]
     cdef Py_ssize_t extent[MAX_NDIM]
     cdef Py_ssize_t size = itemsize(inputs[0].dtype)
+    cdef double number
+    write_number(&number, call.scalar, inputs[0].dtype)
     if outputs[0].data != inputs[0].data:
         copy_bytes(outputs[0].data, inputs[0].data, inputs[0].size * size, call.threads)
     select(&outputs[0], p, &to)
     for i in range(ndim):
         nothing[i] = 0
         extent[i] = slice_extent(p, i, inputs[0].shape[i]) if i < n else inputs[0].shape[i]
-    strided_copy(<char*>outputs[0].data + to.offset * size, to.stride, &p[3 * n + 1 + inputs[0].dtype], nothing, extent,
+    strided_copy(<char*>outputs[0].data + to.offset * size, to.stride, &number, nothing, extent,
                  ndim, size, call.threads)
     return 0
 
@@ -171,7 +173,7 @@ def pack_slice(params):
 
 def pack_slice_scalar(params):
     begin, end = params["begin"], params["end"]
-    return pack(len(begin), *begin, *steps(params), *end) + pack_number(params["scalar"])
+    return pack(len(begin), *begin, *steps(params), *end)
 
 
 slice = kernel("slice", <uintptr_t><kernel_t>slice_kernel, pack_slice)

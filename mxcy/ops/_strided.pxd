@@ -16,6 +16,7 @@ cdef void copy_region(void* dst, const Region* to, const void* src, const Region
                       int ndim, Py_ssize_t itemsize, int threads) noexcept nogil
 cdef void copy_bytes(void* dst, const void* src, Py_ssize_t nbytes, int threads) noexcept nogil
 cdef void clear(Tensor* x, int threads) noexcept nogil                      # fill with zeros
+cdef void write_number(void* out, double value, int dtype) noexcept nogil    # one item, as a C cast gives it
 cdef void dense_strides(const Py_ssize_t* shape, int ndim, Py_ssize_t* stride) noexcept nogil
 cdef void whole(const Tensor* x, Region* region) noexcept nogil             # all of a dense array
 

@@ -5,9 +5,9 @@
 A copy is cut into pieces of about PIECE bytes along its outer axes; threads take runs of pieces.
 """
 from cython.parallel cimport prange
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
-from mxcy._types cimport Tensor, itemsize
+from mxcy._types cimport BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, Tensor, itemsize
 
 cdef extern from "mxcy/ops/strided.h" nogil:
     ctypedef struct item16 "mxcy_item16":
@@ -17,6 +17,10 @@ cdef extern from "mxcy/ops/strided.h" nogil:
     void mxcy_copy_strided[T](char* dst, const char* src, Py_ssize_t n, Py_ssize_t d, Py_ssize_t s)
     void mxcy_transpose[T](char* dst, Py_ssize_t d, const char* src, Py_ssize_t s, Py_ssize_t rows, Py_ssize_t cols,
                            int stream)
+
+cdef extern from "mxcy/ops/half.h" nogil:
+    uint16_t to_half "mxcy_to_half_one"(float value)
+    uint16_t to_bfloat16 "mxcy_to_bfloat16_one"(float value)
 
 cdef enum:
     PIECE = 1 << 16                     # bytes that one thread copies at a time
@@ -240,3 +244,22 @@ cdef void clear(Tensor* x, int threads) noexcept nogil:
     cdef Py_ssize_t zero = 0, one = 1, n = x.size * itemsize(x.dtype)
     cdef char nothing = 0
     strided_copy(x.data, &one, &nothing, &zero, &n, 1, 1, threads)
+
+
+cdef void write_number(void* out, double value, int dtype) noexcept nogil:
+    if dtype == FLOAT32:
+        (<float*>out)[0] = <float>value
+    elif dtype == FLOAT64:
+        (<double*>out)[0] = value
+    elif dtype == FLOAT16:
+        (<uint16_t*>out)[0] = to_half(<float>value)
+    elif dtype == BFLOAT16:
+        (<uint16_t*>out)[0] = to_bfloat16(<float>value)
+    elif dtype == INT64:
+        (<int64_t*>out)[0] = <int64_t>value
+    elif dtype == INT32:
+        (<int32_t*>out)[0] = <int32_t><int64_t>value
+    elif dtype == INT8 or dtype == UINT8:
+        (<int8_t*>out)[0] = <int8_t><int64_t>value
+    elif dtype == BOOL:
+        (<uint8_t*>out)[0] = value != 0

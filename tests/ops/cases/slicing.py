@@ -78,6 +78,6 @@ CASES = [
     padding("constant", constant_value=2.5), padding("edge", dtypes=ALL), padding("reflect"),
     Case("Pad", [normal(1, 2, 5, 4)], {"mode": "constant", "pad_width": (0, 0, 0, 0, -1, 0, -1, 2)},
          lambda x, **_: np.pad(x[:, :, 1:, 1:], [(0, 0)] * 3 + [(0, 2)])),
-    *(Case("_backward_Pad", [normal(1, 2, 5, 6)], {"mode": mode, "pad_width": (0, 0, 0, 0, 1, 2, 2, 1)}, pad_back)
+    *(Case("_backward_Pad", [normal(1, 2, 7, 6)], {"mode": mode, "pad_width": (0, 0, 0, 0, 1, 2, 2, 1)}, pad_back)
       for mode in ("edge", "reflect")),
 ]
