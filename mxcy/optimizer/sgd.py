@@ -1,0 +1,268 @@
+"""Stochastic gradient descent and its relatives."""
+import os
+from math import sqrt
+
+from mxcy import nd, random
+from mxcy.base import MXNetValueError
+from mxcy.dtype import dtype_name
+from mxcy.optimizer.optimizer import Optimizer, register, zeros_like
+
+__all__ = ["SGD", "ccSGD", "NAG", "LARS", "SGLD", "DCASGD", "Signum"]
+
+
+@register
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum.
+
+    ``state = momentum * state + lr * (rescale_grad * clip(grad) + wd * weight)``; ``weight -= state``. All tensors of a
+    dtype are updated by one call.
+
+    Parameters
+    ----------
+    momentum : float
+    lazy_update : bool
+        Has no influence: it is about row-sparse gradients.
+    **kwargs
+        See `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, lazy_update=True, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.lazy_update = momentum, lazy_update
+        self.aggregate_num = int(os.environ.get("MXNET_OPTIMIZER_AGGREGATION_SIZE", 1024))
+
+    def create_state(self, index, weight):
+        return zeros_like(weight) if self.momentum else None
+
+    def create_state_multi_precision(self, index, weight):
+        if not self._needs_copy(weight):
+            return self.create_state(index, weight)
+        copy = weight.astype("float32")
+        return self.create_state(index, copy), copy
+
+    def update(self, index, weight, grad, state):
+        self._update(index, weight, grad, state, False)
+
+    def update_multi_precision(self, index, weight, grad, state):
+        first = weight[0] if isinstance(weight, (list, tuple)) else weight
+        self._update(index, weight, grad, state,
+                     self.multi_precision and dtype_name(first.dtype) in ("float16", "bfloat16"))
+
+    def _update(self, index, weight, grad, state, mixed):
+        """Update one tensor, or several of one dtype given as lists."""
+        if not isinstance(index, (list, tuple)):
+            index, weight, grad, state = [index], [weight], [grad], [state]
+        self._update_count(index)
+        self._run(weight, grad, state, self._get_lrs(index), self._get_wds(index), mixed)
+
+    def _run(self, weights, grads, states, lrs, wds, mixed):
+        if mixed:
+            groups = zip(weights, grads, *zip(*states)) if self.momentum else \
+                zip(weights, grads, (copy for _, copy in states))
+            operator = nd.multi_mp_sgd_mom_update if self.momentum else nd.multi_mp_sgd_update
+        else:
+            groups = zip(weights, grads, states) if self.momentum else zip(weights, grads)
+            operator = nd.multi_sgd_mom_update if self.momentum else nd.multi_sgd_update
+        kwargs = {"momentum": self.momentum} if self.momentum else {}
+        operator(*(array for group in groups for array in group), lrs=tuple(lrs), wds=tuple(wds),
+                 num_weights=len(weights), out=weights, **kwargs, **self._clipping())
+
+
+@register
+class ccSGD(SGD):
+    """`SGD` under an old name."""
+
+
+@register
+class NAG(Optimizer):
+    """Nesterov's accelerated gradient.
+
+    Parameters
+    ----------
+    momentum : float
+    **kwargs
+        See `Optimizer`.
+    """
+
+    def __init__(self, momentum=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+
+    def create_state(self, index, weight):
+        return zeros_like(weight) if self.momentum else None
+
+    def create_state_multi_precision(self, index, weight):
+        if not self._needs_copy(weight):
+            return self.create_state(index, weight)
+        copy = weight.astype("float32")
+        return self.create_state(index, copy), copy
+
+    def update(self, index, weight, grad, state):
+        lr, wd, _ = self._begin(index)
+        if state is None:
+            nd.sgd_update(weight, grad, out=weight, lr=lr, wd=wd, **self._clipping())
+        else:
+            nd.nag_mom_update(weight, grad, state, out=weight, lr=lr, wd=wd, momentum=self.momentum, **self._clipping())
+
+    def update_multi_precision(self, index, weight, grad, state):
+        if not (self.multi_precision and dtype_name(weight.dtype) in ("float16", "bfloat16")):
+            self.update(index, weight, grad, state)
+            return
+        lr, wd, _ = self._begin(index)
+        momentum, copy = state
+        if momentum is None:
+            nd.mp_sgd_update(weight, grad, copy, out=weight, lr=lr, wd=wd, **self._clipping())
+        else:
+            nd.mp_nag_mom_update(weight, grad, momentum, copy, out=weight, lr=lr, wd=wd, momentum=self.momentum,
+                                 **self._clipping())
+
+
+@register
+class LARS(SGD):
+    """SGD whose learning rate is scaled for each layer [1]_, by ``eta * |weight| / (|grad| + wd * |weight| + eps)``.
+
+    Biases, betas and gammas are updated without scaling.
+
+    Parameters
+    ----------
+    momentum : float
+    lazy_update : bool
+        Has no influence.
+    eta : float
+    eps : float
+    momentum_correction : bool
+        Scale the momentum by the change of the learning rate since the last update.
+    **kwargs
+        See `Optimizer`.
+
+    References
+    ----------
+    .. [1] You, Gitman, Ginsburg, "Large batch training of convolutional networks", arXiv:1708.03888.
+    """
+
+    def __init__(self, momentum=0.0, lazy_update=True, eta=0.001, eps=0, momentum_correction=True, **kwargs):
+        super().__init__(momentum, lazy_update, **kwargs)
+        self.eta, self.eps, self.momentum_correction = eta, eps, momentum_correction
+        self.last_lr = None
+
+    def set_wd_mult(self, args_wd_mult):
+        plain = {name: 0. for name in self.idx2name.values() if not name.endswith(("_weight", "_gamma"))}
+        self.wd_mult = {**plain, **self._from_symbol("__wd_mult__"), **args_wd_mult}
+
+    def _update(self, index, weight, grad, state, mixed):
+        if not isinstance(index, (list, tuple)):
+            index, weight, grad, state = [index], [weight], [grad], [state]
+        self._update_count(index)
+        lrs, wds = self._get_lrs(index), self._get_wds(index)
+        for i, (key, w, g, wd) in enumerate(zip(index, weight, grad, wds)):
+            if not self._name(key).endswith(("gamma", "beta", "bias")):
+                lrs[i] *= self._trust(w, g, wd)
+        momentum, lr = self.momentum, self.learning_rate
+        if self.momentum_correction and self.last_lr:
+            self.momentum = momentum * lr / self.last_lr
+        self.last_lr = lr
+        try:
+            self._run(weight, grad, state, lrs, wds, mixed)
+        finally:
+            self.momentum = momentum
+
+    def _name(self, index):
+        return self.param_dict[index].name if index in self.param_dict else self.idx2name.get(index, str(index))
+
+    def _trust(self, weight, grad, wd):
+        weight = weight.astype("float32").norm().asscalar()
+        grad = self.rescale_grad * grad.astype("float32").norm().asscalar()
+        return self.eta * weight / (grad + wd * weight + self.eps) if weight > 0 and grad > 0 else 1.
+
+
+@register
+class SGLD(Optimizer):
+    """Stochastic gradient Langevin dynamics [1]_: half a gradient step, and noise of variance ``lr``.
+
+    Parameters
+    ----------
+    **kwargs
+        See `Optimizer`.
+
+    References
+    ----------
+    .. [1] Welling, Teh, "Bayesian learning via stochastic gradient Langevin dynamics", ICML 2011.
+    """
+
+    def update(self, index, weight, grad, state):
+        lr, wd, _ = self._begin(index)
+        noise = random.normal(0, sqrt(lr), shape=weight.shape, dtype=dtype_name(weight.dtype), ctx=weight.context)
+        weight[:] += noise - lr / 2 * (self._prepare(grad) + wd * weight)
+
+
+@register
+class DCASGD(Optimizer):
+    """Delay-compensated asynchronous SGD [1]_.
+
+    Parameters
+    ----------
+    momentum : float
+    lamda : float
+        Strength of the compensation.
+    **kwargs
+        See `Optimizer`.
+
+    References
+    ----------
+    .. [1] Zheng et al., "Asynchronous stochastic gradient descent with delay compensation", ICML 2017.
+    """
+
+    def __init__(self, momentum=0.0, lamda=0.04, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.lamda = momentum, lamda
+
+    def create_state(self, index, weight):
+        return zeros_like(weight) if self.momentum else None, weight.copy()
+
+    def update(self, index, weight, grad, state):
+        lr, wd, _ = self._begin(index)
+        momentum, previous = state
+        grad = self._prepare(grad)
+        step = -lr * (grad + wd * weight + self.lamda * grad * grad * (weight - previous))
+        if momentum is not None:
+            step = momentum * self.momentum + step
+            momentum[:] = step
+        previous[:] = weight
+        weight[:] += step
+
+
+@register
+class Signum(Optimizer):
+    """Steps of ``lr`` in the direction of the sign of the momentum [1]_, or of the gradient if ``momentum`` is 0.
+
+    Parameters
+    ----------
+    learning_rate : float
+    momentum : float
+    wd_lh : float
+        Weight decay apart from the gradient: ``weight *= 1 - lr * wd_lh``.
+    **kwargs
+        See `Optimizer`.
+
+    References
+    ----------
+    .. [1] Bernstein, Wang, Azizzadenesheli, Anandkumar, "signSGD", ICML 2018.
+    """
+
+    def __init__(self, learning_rate=0.01, momentum=0.9, wd_lh=0.0, **kwargs):
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        if momentum < 0:
+            raise MXNetValueError(f"Signum: momentum must be at least 0, got {momentum}")
+        self.momentum, self.wd_lh = momentum, wd_lh
+
+    def create_state(self, index, weight):
+        return zeros_like(weight) if self.momentum else None
+
+    def update(self, index, weight, grad, state):
+        lr, wd, _ = self._begin(index)
+        grad = self._prepare(grad)
+        if state is None:
+            weight[:] = (1 - lr * wd) * weight - lr * nd.sign(grad)
+        else:
+            state[:] = self.momentum * state - (1 - self.momentum) * (grad + wd * weight)
+            weight[:] = (1 - lr * self.wd_lh) * weight + lr * nd.sign(state)
