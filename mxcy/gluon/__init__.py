@@ -1,0 +1,7 @@
+"""Gluon: networks as Python objects."""
+from mxcy.gluon import loss, nn, utils
+from mxcy.gluon.block import *
+from mxcy.gluon.hybrid_block import *
+from mxcy.gluon.parameter import *
+from mxcy.gluon.parameter_dict import *
+from mxcy.gluon.trainer import *

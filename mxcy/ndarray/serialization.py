@@ -50,14 +50,19 @@ def save(fname, data):
         if not isinstance(item, kind):
             raise MXNetTypeError(f"save: {item!r} of type {type(item).__name__} stands where a {kind.__name__} should")
     with replacing(fname) as file:
-        file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
-        for array in arrays:
-            for part in record_parts(array):
-                file.write(part)
-        file.write(struct.pack("<Q", len(names)))
-        for name in names:
-            text = name.encode()
-            file.write(struct.pack("<Q", len(text)) + text)
+        write_list(file, arrays, names)
+
+
+def write_list(file, arrays, names=()):
+    """Write arrays, with names or without, to an open binary file."""
+    file.write(struct.pack("<QQQ", LIST_MAGIC, 0, len(arrays)))
+    for array in arrays:
+        for part in record_parts(array):
+            file.write(part)
+    file.write(struct.pack("<Q", len(names)))
+    for name in names:
+        text = name.encode()
+        file.write(struct.pack("<Q", len(text)) + text)
 
 
 class replacing:

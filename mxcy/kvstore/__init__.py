@@ -1,0 +1,3 @@
+"""KVStore: values that several devices share."""
+from mxcy.kvstore.base import *
+from mxcy.kvstore.local import *
