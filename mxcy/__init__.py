@@ -13,7 +13,25 @@ from mxcy.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpu
 from mxcy import ndarray  # noqa: I001  (after nd, which fills it)
 
 #: Parts that are imported when first used, by the names they go by.
-_LAZY = {}
+_LAZY = {
+    "attribute": "attribute",
+    "callback": "callback",
+    "engine": "engine",
+    "gluon": "gluon",
+    "init": "initializer",
+    "initializer": "initializer",
+    "io": "io",
+    "lr_scheduler": "lr_scheduler",
+    "metric": "metric",
+    "name": "name",
+    "optimizer": "optimizer",
+    "random": "random",
+    "registry": "registry",
+    "runtime": "runtime",
+    "test_utils": "test_utils",
+    "testing": "testing",
+    "util": "util",
+}
 
 
 def __getattr__(name):

@@ -20,7 +20,7 @@ LAYERS = [
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
     "autograd",
     "nd",
-    "random runtime testing",
+    "random runtime testing util",
     "initializer lr_scheduler metric",
     "callback io optimizer",
     "kvstore",

@@ -407,3 +407,19 @@ def implementations():
         if plan != NULL:
             names.append(plan.name.decode())
     return names
+
+
+cdef extern from *:
+    """
+    #ifdef MXCY_NO_ONEDNN
+    #define mxcy_has_onednn 0
+    #else
+    #define mxcy_has_onednn 1
+    #endif
+    """
+    const bint HAS_ONEDNN "mxcy_has_onednn"
+
+
+def available():
+    """Whether this build has oneDNN."""
+    return HAS_ONEDNN

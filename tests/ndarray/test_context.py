@@ -21,7 +21,8 @@ def test_equality_and_pickle():
     assert pickle.loads(pickle.dumps(mx.gpu(3))) == mx.gpu(3)
 
 
-@pytest.mark.parametrize(("wrong", "error"), [("cup", ValueError), ("cpu[0]", ValueError), (3, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(("wrong", "error"), [("cup", ValueError), ("cpu[0]", ValueError), (3, TypeError),
+                                              (None, TypeError)])
 def test_wrong_names(wrong, error):
     with pytest.raises(error):
         mx.Context(wrong)

