@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from mxcy._types cimport N_DTYPES, itemsize
 from mxcy.engine._engine cimport Var, var_release, var_try, var_wait, var_wait_idle, wait_all
-from mxcy.storage._storage cimport chunk_new, chunk_release, chunk_retain, chunk_wrap, raise_out_of_memory
+from mxcy.storage._storage cimport chunk_get, chunk_release, chunk_retain, chunk_wrap, raise_out_of_memory
 
 import numpy
 
@@ -80,9 +80,7 @@ cdef NDArray empty(int code, int rank, const Py_ssize_t* dims, int device_type, 
     cdef NDArray array = NDArray.__new__(NDArray)
     array.code = code
     set_dims(array, rank, dims)
-    array.chunk = chunk_new(array.nelem * itemsize(code), device_type, device_id)
-    if array.chunk == NULL:
-        raise_out_of_memory(array.nelem * itemsize(code))
+    array.chunk = chunk_get(array.nelem * itemsize(code), device_type, device_id)
     array.data = <char*>array.chunk.data
     return array
 

@@ -17,6 +17,7 @@ cdef struct Chunk:
 
 cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil    # 1 reference; NULL: no memory
 cdef Chunk* chunk_wrap(void* data, Py_ssize_t nbytes, int device_type, int device_id, free_t free, void* owner) noexcept nogil
+cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL    # GIL held; waits before it fails
 cdef void chunk_retain(Chunk* chunk) noexcept nogil
 cdef void chunk_release(Chunk* chunk) noexcept nogil
 

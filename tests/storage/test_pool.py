@@ -1,0 +1,103 @@
+"""The pool of host memory, through arrays."""
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import mxcy as mx
+from mxcy import storage
+
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    gc.collect()
+    mx.nd.waitall()
+    storage.empty_cache()
+
+
+@pytest.mark.parametrize("nbytes", [1, 64, 1000, 4 << 20, 64 << 20])
+def test_memory_is_counted_and_used_again(nbytes):
+    before = storage.memory()
+    array = mx.nd.empty((nbytes,), dtype="uint8")
+    held = storage.memory()["in_use"] - before["in_use"]
+    assert nbytes <= held <= max(64, nbytes * 1.25)
+    del array
+    assert storage.memory()["in_use"] == before["in_use"]
+    cached = storage.memory()["cached"]
+    assert cached >= held
+    array = mx.nd.empty((nbytes,), dtype="uint8")
+    assert storage.memory()["cached"] == cached - held
+    assert storage.memory()["peak"] >= held
+
+
+def test_empty_cache():
+    mx.nd.empty((10 << 20,), dtype="uint8")
+    assert storage.memory()["cached"] >= 10 << 20
+    storage.empty_cache()
+    assert storage.memory()["cached"] == 0
+
+
+def test_varying_shapes_do_not_pile_up():
+    rng = np.random.default_rng(0)
+    for size in rng.integers(2 << 20, 40 << 20, 300):
+        mx.nd.empty((int(size),), dtype="uint8")
+        held = storage.memory()
+        assert held["in_use"] + held["cached"] <= 1.25 * held["peak"] + (2 << 20)
+
+
+@pytest.mark.parametrize("shape", [(2**62,), (2**40, 2**20), (2**31, 2**31), (2**63 - 1,)])
+def test_impossible_requests_are_refused(shape):
+    with pytest.raises(mx.MXNetError):
+        mx.nd.empty(shape, dtype="uint8")
+
+
+def test_out_of_memory_says_what_is_held():
+    kept = mx.nd.empty((3 << 20,), dtype="uint8")
+    with pytest.raises(mx.MXNetError, match=r"1,125,899,906,842,624 bytes were asked for; [\d,]+ are in use"):
+        mx.nd.empty((2**50,), dtype="uint8")
+    assert storage.memory()["cached"] == 0              # tried to help
+    assert kept.size == 3 << 20
+
+
+def test_threads_share_it():
+    before = storage.memory()["in_use"]
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        kept = []
+        for size in 2.0 ** rng.uniform(0, 23, 2000):
+            kept.append(mx.nd.empty((int(size),), dtype="uint8"))
+            if len(kept) > 20:
+                del kept[rng.integers(20)]
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert storage.memory()["in_use"] == before
+
+
+def limited(limit, status=0):
+    source = """
+import mxcy as mx
+from mxcy import storage
+arrays = [mx.nd.empty((8 << 20,), dtype="uint8") for _ in range(8)]
+del arrays
+print(storage.memory()["cached"] >> 20)
+"""
+    done = subprocess.run([sys.executable, "-c", source], env=dict(os.environ, MXCY_POOL_LIMIT=limit), text=True,
+                          capture_output=True)
+    assert (done.returncode == 0) == (status == 0), done.stderr
+    return done.stdout + done.stderr
+
+
+def test_limit():
+    assert int(limited("20M")) <= 20
+    assert int(limited("1G")) == 64
+    assert "expected a number of bytes" in limited("much", status=1)
