@@ -546,6 +546,7 @@ cdef class Rule:
             self.inputs = self.outputs = frozenset()
             return
         names = () if operator.variadic else operator.input_names(bound.params, n_inputs)
+        n_outputs = operator.output_counts(bound.params, n_inputs)[0]
         plain = {"F": WANT_F, "g": WANT_G, "gs": WANT_GS, "needs": WANT_NEEDS, "train": WANT_TRAIN, "scalar": WANT_SCALAR}
         for name, argument in inspect.signature(self.function).parameters.items():
             if argument.kind is argument.KEYWORD_ONLY:
@@ -558,9 +559,11 @@ cdef class Rule:
                 inputs.add(names.index(name))
             elif name in operator.inputs:
                 self.wants.append((WANT_VALUE, None))           # an input that these parameters leave out
-            elif name in operator.outputs:
+            elif name in operator.outputs[:n_outputs]:
                 self.wants.append((WANT_OUTPUT, operator.outputs.index(name)))
                 outputs.add(operator.outputs.index(name))
+            elif name in operator.outputs:
+                self.wants.append((WANT_VALUE, None))           # an output that these parameters leave out
             elif name in bound.params:
                 self.wants.append((WANT_VALUE, bound.params[name]))
             elif name in plain:

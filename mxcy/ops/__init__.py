@@ -13,6 +13,13 @@ if LEVEL is None:
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
+    "unary",
+    "binary",
+    "scalar",
+    "activation",
+    "cast",
+    "select",
+    "creation",
     "convolution",
     "reduce",
     "shape",

@@ -155,7 +155,7 @@ class Operator:
             else:
                 parsed[key] = param.default
         for key in given:
-            if key not in self.params:
+            if key not in self.params and not (key.startswith("__") and key.endswith("__")):     # attributes of symbols
                 known = [*self.inputs, *self.params]
                 raise MXNetTypeError(f"{self.name}: unknown parameter {key!r}.{nearest(key, known)} "
                                      f"It takes {', '.join(known) or 'none'}.")
