@@ -825,15 +825,21 @@ cdef class Function:
         cdef double scalar = 0
         cdef Bound bound
         cdef Py_ssize_t n = PyTuple_GET_SIZE(args), i
-        if not kwargs and not self.scalar and (self.variadic or n <= self.n_inputs):
+        # The usual call has arrays first and then parameters by name, seen before: then nothing needs sorting out.
+        if not self.scalar and (self.variadic or n == self.n_inputs):
             for i in range(n):
                 if not isinstance(<object>PyTuple_GET_ITEM(args, i), NDArray):
                     break
             else:
-                bound = self.bounds.get(())
-                if bound is None:
-                    bound = self.bounds[()] = Bound(self.operator, {})
-                return invoke(bound, args, None, 0)
+                key = tuple(kwargs.items())
+                if self.variadic:
+                    key += (("num_args", n),)
+                try:
+                    bound = self.bounds.get(key)
+                except TypeError:               # a list among the parameters
+                    bound = None
+                if bound is not None:
+                    return invoke(bound, args, None, 0)
         inputs, params, out = self.split(args, kwargs)
         if self.scalar:
             if "scalar" not in params:
