@@ -25,11 +25,11 @@ CFLAGS = ["-O3", "-g0", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "
           "-Wno-unused-function", "-Wno-cpp"]
 LFLAGS = []
 if sys.platform == "linux":
-    CFLAGS += ["-fopenmp"]
-    LFLAGS += ["-fopenmp", "-Wl,-s"]
+    CFLAGS += ["-fopenmp", "-include", "mxcy/serial_openmp.h"]
+    LFLAGS += ["-fopenmp", "-Wl,-s", "-Wl,--wrap=GOMP_parallel"]
 if "MXCY_SANITIZE" in os.environ:                       # thread, address or undefined
     CFLAGS += [f"-fsanitize={os.environ['MXCY_SANITIZE']}", "-g1", "-O1"]
-    LFLAGS = ["-fopenmp", f"-fsanitize={os.environ['MXCY_SANITIZE']}"]
+    LFLAGS = ["-fopenmp", "-Wl,--wrap=GOMP_parallel", f"-fsanitize={os.environ['MXCY_SANITIZE']}"]
 MACROS = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 
 
