@@ -21,6 +21,8 @@ TOPICS = [
     "select",
     "creation",
     "convolution",
+    "dense",
+    "matrix",
     "reduce",
     "shape",
     "slicing",
