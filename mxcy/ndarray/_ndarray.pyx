@@ -352,7 +352,10 @@ cdef class NDArray:
                 dims[0] = 1
                 return view(self, self.data + index * step, self.code, 1, dims)
             if type(key) is slice and (key.step is None or key.step == 1):
-                index, stop, _ = key.indices(self.dims[0])
+                try:
+                    index, stop, _ = key.indices(self.dims[0])
+                except TypeError:                       # worded by the general way
+                    index = stop = 0
                 if stop > index:                        # what is empty is not a view
                     dims[0] = stop - index
                     return view(self, self.data + index * step, self.code, self.rank, dims)

@@ -58,7 +58,7 @@ def converted(source, dtype, ctx):
         source = F.Cast(source, dtype=name)
         if ctx is None or ctx == source.context:
             return source
-    return F._copyto(source, out=new(source.shape, name, ctx or source.context))
+    return F._copy(source, out=new(source.shape, name, ctx or source.context))
 
 
 def numpy_array(source, dtype):

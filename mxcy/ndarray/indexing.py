@@ -274,6 +274,12 @@ def fitted(value, shape, array):
         return from_numpy_copy(np.ascontiguousarray(np.broadcast_to(value, shape)), array.context)
     if value.dtype is not array.dtype:
         value = F.Cast(value, dtype=array.dtype_name)
+    return expanded(value, shape)
+
+
+def expanded(value, shape):
+    """``value`` broadcast to that shape; axes are added in front as needed."""
+    value = reshaped(value, (1,) * (len(shape) - value.ndim) + value.shape)
     return value if value.shape == shape else F.broadcast_to(value, shape=shape)
 
 

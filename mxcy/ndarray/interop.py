@@ -46,11 +46,18 @@ OPERATORS = {
     np.swapaxes: lambda a, axis1, axis2: F.SwapAxis(a, dim1=axis1, dim2=axis2),
     np.expand_dims: lambda a, axis: F.expand_dims(a, axis=axis),
     np.squeeze: lambda a, axis=None: F.squeeze(a, axis=axis),
-    np.broadcast_to: lambda array, shape: F.broadcast_to(array, shape=shape),
+    np.broadcast_to: lambda array, shape: array.broadcast_to(shape),
     np.zeros_like: lambda a: F.zeros_like(a),
     np.ones_like: lambda a: F.ones_like(a),
     np.copy: lambda a: F._copy(a),
 }
+
+
+def ours(value, like):
+    """A NumPy array as an NDArray of the dtype and context of ``like``, a NumPy scalar as a number."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return from_numpy_copy(value.astype(like.dtype, copy=False), like.context) if isinstance(value, np.ndarray) else value
 
 
 def to_numpy(value):
@@ -80,7 +87,7 @@ def array_ufunc(self, ufunc, method, *inputs, out=None, **kwargs):
     operator = OPERATORS.get(ufunc)
     if operator is not None and method == "__call__" and out is None and not kwargs:
         try:
-            return operator(*inputs)
+            return operator(*(ours(value, self) for value in inputs))
         except TypeError:
             pass                                    # a list among the inputs, or arrays of different dtypes
     if out is not None and not any(isinstance(o, NDArray) for o in out):

@@ -11,6 +11,7 @@ from mxcy.ndarray import display, indexing, interop
 from mxcy.ndarray._ndarray import NDArray, new
 from mxcy.ndarray.creation import split_v2
 from mxcy.ndarray.serialization import array_from_record, record_of
+from mxcy.ops.reshaping import infer_reshape
 
 __all__ = ["METHODS"]
 
@@ -61,9 +62,9 @@ def copyto(self, other):
         if other.shape != self.shape:
             raise MXNetValueError(f"copyto: the array has shape {self.shape}, but the target {other.shape}")
         source = self if self.dtype is other.dtype else F.Cast(self, dtype=other.dtype_name)
-        return F._copyto(source, out=other)
+        return F._copy(source, out=other)
     if isinstance(other, (Context, str)):
-        return F._copyto(self, out=new(self.shape, self.dtype_name, Context(other)))
+        return F._copy(self, out=new(self.shape, self.dtype_name, Context(other)))
     raise MXNetTypeError(f"copyto: other is {type(other).__name__}; expected an NDArray or a Context")
 
 
@@ -151,7 +152,6 @@ def reshape(self, *shape, **kwargs):
         raise MXNetValueError(f"reshape: no shape given, and the array has {self.size} elements")
     if is_recording():
         return F.Reshape(self, shape=shape, reverse=reverse)
-    from mxcy.ops.reshaping import infer_reshape
     return self.view(0, infer_reshape(self.shape, tuple(shape), reverse))
 
 
@@ -220,6 +220,22 @@ def flatten(self, inplace=False):
     return viewed(self, (self.shape[0], math.prod(self.shape[1:])))
 
 
+def broadcast_to(self, shape):
+    """The array broadcast to a shape.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Axes are added in front as needed; axes of size 1 grow; 0 keeps the size.
+
+    Returns
+    -------
+    NDArray
+    """
+    extra = len(shape) - self.ndim
+    return F.broadcast_to(viewed(self, (1,) * extra + self.shape) if extra > 0 else self, shape=shape)
+
+
 # -- assignment as a function ------------------------------------------------------------------------------------------
 
 def slice_assign(self, rhs, begin, end, step):
@@ -281,5 +297,5 @@ METHODS = {
     "as_in_ctx": as_in_context, "split_v2": split_v2, **interop.PROTOCOLS,
     **{function.__name__: function for function in (
         astype, copy, copyto, as_in_context, tostype, as_nd_ndarray, as_np_ndarray, reshape, expand_dims, squeeze,
-        flatten, slice_assign, slice_assign_scalar)},
+        flatten, broadcast_to, slice_assign, slice_assign_scalar)},
 }
