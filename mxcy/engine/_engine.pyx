@@ -347,6 +347,14 @@ cdef int var_wait_idle(Var* var) except -1:
     return 0
 
 
+cdef int var_take(Var* var, bint write) except -1:
+    cdef int taken = 0
+    while taken != 1:                   # another thread may push between the two
+        var_wait_idle(var) if write else var_wait(var)
+        taken = var_try(&var, not write, write)
+    return 0
+
+
 cdef int wait_all() except -1:
     global unseen
     cdef Error* error

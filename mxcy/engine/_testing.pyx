@@ -9,7 +9,7 @@ from posix.unistd cimport usleep
 
 from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add, add_long, load
 from mxcy.engine._engine cimport (TASK_ERROR_SIZE, Error, Task, Var, error_drop, error_new, is_serial, lane_threads,
-                                  site_here, task_new, task_push, var_drop, var_init, var_release, var_try, var_wait,
+                                  site_here, task_new, task_push, var_drop, var_init, var_release, var_take, var_try,
                                   var_wait_idle, wait_all)
 from mxcy.engine._queue cimport Link, ask, end_read, end_write
 
@@ -135,12 +135,15 @@ cdef class Number:
         return self.cell.value
 
     def wait(self):
-        var_wait(&self.cell.var)
-        return self.cell.value
+        cdef Var* var = &self.cell.var
+        var_take(var, 0)
+        value = self.cell.value
+        var_release(&var, 1, 0, NULL)
+        return value
 
     def wait_idle(self):
         var_wait_idle(&self.cell.var)
-        return self.cell.value
+        return self.wait()
 
 
 def push(reads=(), writes=(), *, updates=(), microseconds=0, busy=False, fails=False, kind=0, call=None, priority=0,

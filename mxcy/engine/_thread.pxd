@@ -59,8 +59,9 @@ cdef inline bint bed_wake(Bed* bed, pthread_mutex_t* mutex) noexcept nogil:
         if found:
             add(&bed.asleep, -1, SEQ_CST)
             bed.woken += 1
-            pthread_cond_signal(&bed.cond)
         pthread_mutex_unlock(mutex)
+        if found:
+            pthread_cond_signal(&bed.cond)      # after the unlock, for the sleeper needs the mutex to get up
     return found
 
 

@@ -256,8 +256,8 @@ cdef void wait_slice(done_t done, void* what) noexcept nogil:
 cdef void wake_waiters() noexcept nogil:
     if add(&waiting, 0, SEQ_CST):       # a full barrier: what changed is seen by whoever this does not see asleep
         pthread_mutex_lock(&mutex)
-        pthread_cond_broadcast(&changed)
         pthread_mutex_unlock(&mutex)
+        pthread_cond_broadcast(&changed)
 
 
 # --- fork -----------------------------------------------------------------------------------------------------------
