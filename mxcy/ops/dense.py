@@ -36,9 +36,8 @@ def fully_connected_shape(data, num_hidden, no_bias, flatten):
 @fully_connected.gradient
 def fully_connected_gradient(F, g, data, weight, no_bias):
     hidden, features = weight.shape
-    rows = g.size // hidden
-    x = F.reshape(data, shape=(rows, features)) if data.ndim != 2 else data
-    g = F.reshape(g, shape=(rows, hidden)) if g.ndim != 2 else g
+    x = F.reshape(data, shape=(-1, features)) if data.ndim != 2 else data
+    g = F.reshape(g, shape=(-1, hidden)) if g.ndim != 2 else g
     g_data = F.dot(g, weight)
     grads = (F.reshape_like(g_data, data) if data.ndim != 2 else g_data, F.dot(g, x, transpose_a=True))
     return grads if no_bias else (*grads, F.sum(g, axis=0))

@@ -47,7 +47,7 @@ def keep(F, small, data, axis, exclude=False):
 def spread(F, small, data, axis, exclude=False):
     """``small``, an output of a reduction of ``data``, repeated to the shape of ``data``."""
     small = keep(F, small, data, axis, exclude)
-    return small if small.shape == data.shape else F.broadcast_to(small, shape=data.shape)
+    return small if small.shape == data.shape else F.broadcast_like(small, data)
 
 
 def count(data, small):
@@ -202,7 +202,7 @@ def _(data):
 def _(F, g, data):
     shape = (1,) * (data.ndim - g.ndim) + g.shape
     g = g if g.shape == shape else F.reshape(g, shape=shape)
-    return F.broadcast_to(g, shape=data.shape), None
+    return F.broadcast_like(g, data), None
 
 
 reduce_like.cpu = _reduce.like
