@@ -95,7 +95,7 @@ def extensions():
     plain = [extension(s[:-4].replace("/", "."), s, depth=s.count("/") - 1) for s in SOURCES if s not in KERNELS]
     kernels = [extension(s[:-4].replace("/", "."), s) for s in KERNELS]
     options = dict(build_dir=str(BUILD), nthreads=os.cpu_count(), language_level=3,
-                   compiler_directives={"embedsignature": False, "freethreading_compatible": True})
+                   compiler_directives={"embedsignature": False})
     built = cythonize(plain, **options)
     for ext in cythonize(kernels, **options):           # one .cpp, compiled once per level through a one-line shim
         folder, _, stem = ext.name.rpartition(".")

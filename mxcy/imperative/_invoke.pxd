@@ -10,6 +10,7 @@ cdef struct Packed:                     # parameters as the kernel reads them; o
     long refs                           # the parameters start 16 bytes in
 
 cdef class Signature:                   # what follows from the shapes and dtypes of the inputs
+    cdef bytes key                      # those shapes and dtypes
     cdef int count                      # outputs
     cdef int* codes
     cdef int* ranks
@@ -28,8 +29,7 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef const char* name
     cdef bint random
     cdef object compose
-    cdef Signature last
-    cdef bytes last_key
+    cdef Signature last                 # the one used last
     cdef dict signatures
     cdef Rule rule                      # its gradient; made when first recorded
 

@@ -122,9 +122,10 @@ cdef Signature signature_of(Bound bound, tuple inputs):
             for axis in range(array.rank):
                 key[at] = array.dims[axis]
                 at += 1
-        if bound.last is not None and PyBytes_GET_SIZE(bound.last_key) == at * 8 \
-                and memcmp(PyBytes_AS_STRING(bound.last_key), key, at * 8) == 0:
-            return bound.last
+        found = bound.last
+        if found is not None and PyBytes_GET_SIZE(found.key) == at * 8 \
+                and memcmp(PyBytes_AS_STRING(found.key), key, at * 8) == 0:
+            return found
         name = PyBytes_FromStringAndSize(<char*>key, at * 8)
     finally:
         if key != stack:
@@ -134,8 +135,9 @@ cdef Signature signature_of(Bound bound, tuple inputs):
         found = infer_signature(bound, inputs)
         if len(bound.signatures) >= SIGNATURES:
             bound.signatures.clear()
+        found.key = name
         bound.signatures[name] = found
-    bound.last_key, bound.last = name, found
+    bound.last = found
     return found
 
 
