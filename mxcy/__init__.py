@@ -16,6 +16,7 @@ from mxcy import ndarray  # noqa: I001  (after nd, which fills it)
 _LAZY = {
     "attribute": "attribute",
     "callback": "callback",
+    "datasets": "datasets",
     "engine": "engine",
     "gluon": "gluon",
     "init": "initializer",
