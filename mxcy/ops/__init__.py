@@ -13,19 +13,20 @@ if LEVEL is None:
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
-    "unary",
-    "binary",
-    "scalar",
     "activation",
+    "binary",
     "cast",
-    "select",
-    "creation",
     "convolution",
+    "creation",
     "dense",
     "matrix",
+    "pooling",
     "reduce",
+    "scalar",
+    "select",
     "shape",
     "slicing",
+    "unary",
 ]
 
 for topic in TOPICS:

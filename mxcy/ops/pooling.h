@@ -1,0 +1,309 @@
+// Pooling of whole planes: first over the rows of a window, along whole rows of the image, then over its columns.
+// With channels last each position is a row of channels, and a window is pooled position by position.
+#pragma once
+#include <limits>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct mxcy_pool {
+    int64_t spatial, kind, last, include_pad, power, whole;     // whole: the window is the plane
+    int64_t kernel[3], stride[3], pad[3];
+    int64_t data[3], out[3], channels;                          // channels: 1 but for channels last
+};
+
+enum { MXCY_POOL_MAX, MXCY_POOL_AVG, MXCY_POOL_SUM, MXCY_POOL_LP };
+static const int32_t MXCY_NOWHERE = 0x7fffffff;                 // position of an empty window; 255 as a byte
+
+template <class T> struct mxcy_lane;                            // an integer as wide as the number: a position
+template <> struct mxcy_lane<float> { typedef int32_t type; };
+template <> struct mxcy_lane<double> { typedef int64_t type; };
+
+static inline int64_t mxcy_volume(const int64_t* n) { return n[0] * n[1] * n[2]; }
+
+// The part [low, high) of axis i that the window at position o covers, and its extent with the padding it may count.
+struct mxcy_span {
+    int64_t start, low, high, padded;
+    mxcy_span(const mxcy_pool& p, int i, int64_t o) {
+        start = o * p.stride[i] - p.pad[i];
+        int64_t end = start + p.kernel[i], edge = p.data[i] + p.pad[i];
+        padded = (end < edge ? end : edge) - start;
+        low = start < 0 ? 0 : start;
+        high = end < p.data[i] ? end : p.data[i];
+    }
+    int64_t size() const { return high > low ? high - low : 0; }
+};
+
+// Output positions [low, high) whose column k of the window lies inside the image.
+static inline void mxcy_inside(const mxcy_pool& p, int64_t k, int64_t* low, int64_t* high) {
+    int64_t s = p.stride[2], first = p.pad[2] - k, after = p.data[2] + p.pad[2] - k;
+    *low = first <= 0 ? 0 : (first + s - 1) / s;
+    *high = after <= 0 ? 0 : (after + s - 1) / s;
+    if (*high > p.out[2]) *high = p.out[2];
+    if (*low > *high) *low = *high;
+}
+
+// -- maxima -----------------------------------------------------------------------------------------------------------
+
+// best = max(best, x), with the number of the row where it was found; a NaN is never larger.
+template <class T, class I>
+static inline void mxcy_max_row(T* __restrict best, I* __restrict row, const T* __restrict x, ptrdiff_t n, I index) {
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        bool more = (x[i] > best[i]) | ((row[i] == MXCY_NOWHERE) & (x[i] == best[i]));
+        row[i] = more ? index : row[i];
+        best[i] = more ? x[i] : best[i];
+    }
+}
+
+// One column of the windows; of equal elements the first in row-major order wins.
+template <class T, class I, int S>
+static inline void mxcy_max_column(T* __restrict out, I* __restrict at, const T* __restrict best, const I* __restrict row,
+                                   ptrdiff_t n, ptrdiff_t stride, I column, I width) {
+    const ptrdiff_t s = S ? S : stride;
+#pragma omp simd
+    for (ptrdiff_t o = 0; o < n; o++) {
+        T v = best[o * s];
+        I position = row[o * s] == MXCY_NOWHERE ? MXCY_NOWHERE : row[o * s] * width + column;
+        bool more = (v > out[o]) | ((v == out[o]) & (position < at[o]));
+        at[o] = more ? position : at[o];
+        out[o] = more ? v : out[o];
+    }
+}
+
+template <class T, class I>
+static inline void mxcy_clear(T* value, I* at, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) value[i] = -std::numeric_limits<T>::infinity(), at[i] = MXCY_NOWHERE;
+}
+
+template <class T, class U>
+static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t planes, char* scratch) {
+    typedef typename mxcy_lane<T>::type I;
+    const mxcy_pool& p = *pool;
+    const int64_t H = p.data[1], W = p.data[2], KH = p.kernel[1], KW = p.kernel[2];
+    T* best = (T*)scratch;
+    I *row = (I*)(best + W), *at = row + W;
+    for (ptrdiff_t plane = 0; plane < planes; plane++, x += mxcy_volume(p.data))
+        for (int64_t z = 0; z < p.out[0]; z++)
+            for (int64_t oy = 0; oy < p.out[1]; oy++, y += p.out[2], where += p.out[2]) {
+                mxcy_span deep(p, 0, z), tall(p, 1, oy);
+                mxcy_clear(best, row, W);
+                for (int64_t d = deep.low; d < deep.high; d++)
+                    for (int64_t h = tall.low; h < tall.high; h++)
+                        mxcy_max_row<T, I>(best, row, x + (d * H + h) * W, W, (d - deep.start) * KH + h - tall.start);
+                mxcy_clear(y, at, p.out[2]);
+                for (int64_t k = 0; k < KW; k++) {
+                    int64_t low, high, from;
+                    mxcy_inside(p, k, &low, &high);
+                    from = low * p.stride[2] - p.pad[2] + k;
+                    if (p.stride[2] == 1)
+                        mxcy_max_column<T, I, 1>(y + low, at + low, best + from, row + from, high - low, 1, k, KW);
+                    else if (p.stride[2] == 2)
+                        mxcy_max_column<T, I, 2>(y + low, at + low, best + from, row + from, high - low, 2, k, KW);
+                    else
+                        mxcy_max_column<T, I, 0>(y + low, at + low, best + from, row + from, high - low, p.stride[2], k, KW);
+                }
+                for (int64_t o = 0; o < p.out[2]; o++) where[o] = (U)at[o];
+            }
+}
+
+template <class T, class U>
+static void mxcy_max_last(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t images, char* scratch) {
+    typedef typename mxcy_lane<T>::type I;
+    const mxcy_pool& p = *pool;
+    const int64_t C = p.channels, H = p.data[1], W = p.data[2];
+    I* at = (I*)scratch;
+    for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
+        for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C, where += C) {
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            mxcy_clear(y, at, C);
+            for (int64_t d = deep.low; d < deep.high; d++)
+                for (int64_t h = tall.low; h < tall.high; h++)
+                    for (int64_t w = wide.low; w < wide.high; w++)
+                        mxcy_max_row<T, I>(y, at, x + ((d * H + h) * W + w) * C, C,
+                                           ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start);
+            for (int64_t c = 0; c < C; c++) where[c] = (U)at[c];
+        }
+}
+
+// Calls visit(i, j): element i of the output has its maximum at element j of the data.
+template <class U, class F>
+static inline void mxcy_visit_maxima(const mxcy_pool& p, const U* where, ptrdiff_t planes, int64_t* offset, F visit) {
+    const int64_t C = p.channels, volume = mxcy_volume(p.kernel), KH = p.kernel[1], KW = p.kernel[2];
+    for (int64_t k = 0; k < volume; k++)
+        offset[k] = ((k / (KH * KW) * p.data[1] + k / KW % KH) * p.data[2] + k % KW) * C;
+    ptrdiff_t i = 0;
+    for (ptrdiff_t plane = 0; plane < planes; plane++)
+        for (int64_t z = 0; z < p.out[0]; z++)
+            for (int64_t y = 0; y < p.out[1]; y++) {
+                int64_t start = ((plane * p.data[0] + z * p.stride[0] - p.pad[0]) * p.data[1] + y * p.stride[1] - p.pad[1])
+                                * p.data[2] - p.pad[2];
+                for (int64_t x = 0; x < p.out[2]; x++, start += p.stride[2])
+                    for (int64_t c = 0; c < C; c++, i++)
+                        if ((int64_t)where[i] < volume) visit(i, start * C + c + offset[where[i]]);
+            }
+}
+
+template <class T, class U>
+static void mxcy_max_scatter(const mxcy_pool* p, const T* g, const U* where, T* out, ptrdiff_t planes, char* scratch) {
+    memset(out, 0, planes * mxcy_volume(p->data) * p->channels * sizeof(T));
+    mxcy_visit_maxima(*p, where, planes, (int64_t*)scratch, [=](ptrdiff_t i, ptrdiff_t j) { out[j] += g[i]; });
+}
+
+template <class T, class U>
+static void mxcy_max_gather(const mxcy_pool* p, const T* x, const U* where, T* out, ptrdiff_t planes, char* scratch) {
+    memset(out, 0, planes * mxcy_volume(p->out) * p->channels * sizeof(T));
+    mxcy_visit_maxima(*p, where, planes, (int64_t*)scratch, [=](ptrdiff_t i, ptrdiff_t j) { out[i] = x[j]; });
+}
+
+// -- sums -------------------------------------------------------------------------------------------------------------
+
+// total += x ** power
+template <class T>
+static inline void mxcy_add_row(T* __restrict total, const T* __restrict x, ptrdiff_t n, int64_t power) {
+    if (power == 1) {
+#pragma omp simd
+        for (ptrdiff_t i = 0; i < n; i++) total[i] += x[i];
+    } else {
+#pragma omp simd
+        for (ptrdiff_t i = 0; i < n; i++) total[i] += x[i] * x[i] * (power == 3 ? x[i] : 1);
+    }
+}
+
+template <class T, int S>
+static inline void mxcy_add_column(T* __restrict out, const T* __restrict x, ptrdiff_t n, ptrdiff_t stride) {
+    const ptrdiff_t s = S ? S : stride;
+#pragma omp simd
+    for (ptrdiff_t o = 0; o < n; o++) out[o] += x[o * s];
+}
+
+template <class T, int S>
+static inline void mxcy_spread_column(T* __restrict out, const T* __restrict g, ptrdiff_t n, ptrdiff_t stride) {
+    const ptrdiff_t s = S ? S : stride;
+#pragma omp simd
+    for (ptrdiff_t o = 0; o < n; o++) out[o * s] += g[o];
+}
+
+// The sum of n numbers, in 32 partial sums: more exact than one, and the same for any number of threads.
+template <class T>
+static inline T mxcy_plane_sum(const T* x, ptrdiff_t n, int64_t power) {
+    T part[32] = {0};
+    ptrdiff_t i = 0;
+    for (; i + 32 <= n; i += 32) mxcy_add_row(part, x + i, 32, power);
+    mxcy_add_row(part, x + i, n - i, power);
+    for (int width = 16; width; width /= 2)
+        for (int j = 0; j < width; j++) part[j] += part[j + width];
+    return part[0];
+}
+
+// What a sum is divided by, along one axis: the extent of the window, if it is a mean.
+static inline int64_t mxcy_weight(const mxcy_pool& p, const mxcy_span& span) {
+    int64_t n = p.kind != MXCY_POOL_AVG ? 1 : p.include_pad ? span.padded : span.size();
+    return n > 0 ? n : 1;
+}
+
+template <class T>
+static inline void mxcy_row_weights(const mxcy_pool& p, T* weights) {
+    for (int64_t o = 0; o < p.out[2]; o++) weights[o] = mxcy_weight(p, mxcy_span(p, 2, o));
+}
+
+template <class T>
+static void mxcy_sum_planes(const mxcy_pool* pool, const T* x, T* y, ptrdiff_t planes, char* scratch) {
+    const mxcy_pool& p = *pool;
+    const int64_t H = p.data[1], W = p.data[2];
+    T *total = (T*)scratch, *weights = total + W;
+    mxcy_row_weights(p, weights);
+    for (ptrdiff_t plane = 0; plane < planes; plane++, x += mxcy_volume(p.data)) {
+        if (p.whole) {
+            T sum = mxcy_plane_sum(x, mxcy_volume(p.data), p.power);
+            *y++ = p.kind == MXCY_POOL_AVG ? sum / mxcy_volume(p.data) : sum;
+            continue;
+        }
+        for (int64_t z = 0; z < p.out[0]; z++)
+            for (int64_t oy = 0; oy < p.out[1]; oy++, y += p.out[2]) {
+                mxcy_span deep(p, 0, z), tall(p, 1, oy);
+                memset(total, 0, W * sizeof(T));
+                for (int64_t d = deep.low; d < deep.high; d++)
+                    for (int64_t h = tall.low; h < tall.high; h++) mxcy_add_row(total, x + (d * H + h) * W, W, p.power);
+                memset(y, 0, p.out[2] * sizeof(T));
+                for (int64_t k = 0; k < p.kernel[2]; k++) {
+                    int64_t low, high;
+                    mxcy_inside(p, k, &low, &high);
+                    const T* from = total + low * p.stride[2] - p.pad[2] + k;
+                    if (p.stride[2] == 1) mxcy_add_column<T, 1>(y + low, from, high - low, 1);
+                    else if (p.stride[2] == 2) mxcy_add_column<T, 2>(y + low, from, high - low, 2);
+                    else mxcy_add_column<T, 0>(y + low, from, high - low, p.stride[2]);
+                }
+                const T rows = mxcy_weight(p, deep) * mxcy_weight(p, tall);
+                if (p.kind == MXCY_POOL_AVG)
+                    for (int64_t o = 0; o < p.out[2]; o++) y[o] /= rows * weights[o];
+            }
+    }
+}
+
+template <class T>
+static void mxcy_sum_last(const mxcy_pool* pool, const T* x, T* y, ptrdiff_t images, char*) {
+    const mxcy_pool& p = *pool;
+    const int64_t C = p.channels, H = p.data[1], W = p.data[2];
+    for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
+        for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C) {
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            memset(y, 0, C * sizeof(T));
+            for (int64_t d = deep.low; d < deep.high; d++)
+                for (int64_t h = tall.low; h < tall.high; h++)
+                    for (int64_t w = wide.low; w < wide.high; w++) mxcy_add_row(y, x + ((d * H + h) * W + w) * C, C, p.power);
+            const T weight = mxcy_weight(p, deep) * mxcy_weight(p, tall) * mxcy_weight(p, wide);
+            for (int64_t c = 0; c < C; c++) y[c] /= weight;
+        }
+}
+
+template <class T>
+static void mxcy_spread_planes(const mxcy_pool* pool, const T* g, T* out, ptrdiff_t planes, char* scratch) {
+    const mxcy_pool& p = *pool;
+    const int64_t H = p.data[1], W = p.data[2], size = mxcy_volume(p.data);
+    T *row = (T*)scratch, *share = row + W, *weights = share + p.out[2];
+    mxcy_row_weights(p, weights);
+    for (ptrdiff_t plane = 0; plane < planes; plane++, out += size) {
+        if (p.whole) {
+            const T each = p.kind == MXCY_POOL_AVG ? *g / size : *g;
+            g++;
+            for (int64_t i = 0; i < size; i++) out[i] = each;
+            continue;
+        }
+        memset(out, 0, size * sizeof(T));
+        for (int64_t z = 0; z < p.out[0]; z++)
+            for (int64_t oy = 0; oy < p.out[1]; oy++, g += p.out[2]) {
+                mxcy_span deep(p, 0, z), tall(p, 1, oy);
+                const T rows = mxcy_weight(p, deep) * mxcy_weight(p, tall);
+                for (int64_t o = 0; o < p.out[2]; o++) share[o] = g[o] / (rows * weights[o]);
+                memset(row, 0, W * sizeof(T));
+                for (int64_t k = 0; k < p.kernel[2]; k++) {
+                    int64_t low, high;
+                    mxcy_inside(p, k, &low, &high);
+                    T* to = row + low * p.stride[2] - p.pad[2] + k;
+                    if (p.stride[2] == 1) mxcy_spread_column<T, 1>(to, share + low, high - low, 1);
+                    else if (p.stride[2] == 2) mxcy_spread_column<T, 2>(to, share + low, high - low, 2);
+                    else mxcy_spread_column<T, 0>(to, share + low, high - low, p.stride[2]);
+                }
+                for (int64_t d = deep.low; d < deep.high; d++)
+                    for (int64_t h = tall.low; h < tall.high; h++) mxcy_add_row(out + (d * H + h) * W, row, W, 1);
+            }
+    }
+}
+
+template <class T>
+static void mxcy_spread_last(const mxcy_pool* pool, const T* g, T* out, ptrdiff_t images, char* scratch) {
+    const mxcy_pool& p = *pool;
+    const int64_t C = p.channels, H = p.data[1], W = p.data[2];
+    T* share = (T*)scratch;
+    memset(out, 0, images * mxcy_volume(p.data) * C * sizeof(T));
+    for (ptrdiff_t image = 0; image < images; image++, out += mxcy_volume(p.data) * C)
+        for (int64_t o = 0; o < mxcy_volume(p.out); o++, g += C) {
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            const T weight = mxcy_weight(p, deep) * mxcy_weight(p, tall) * mxcy_weight(p, wide);
+            for (int64_t c = 0; c < C; c++) share[c] = g[c] / weight;
+            for (int64_t d = deep.low; d < deep.high; d++)
+                for (int64_t h = tall.low; h < tall.high; h++)
+                    for (int64_t w = wide.low; w < wide.high; w++) mxcy_add_row(out + ((d * H + h) * W + w) * C, share, C, 1);
+        }
+}
