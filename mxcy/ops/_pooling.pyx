@@ -7,7 +7,7 @@ from cython.parallel cimport prange
 from libc.math cimport cbrt, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uintptr_t
 
-from mxcy._types cimport FLOAT32, FLOAT64, UINT8, Call, Tensor, fail, itemsize, kernel_t
+from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, fail, itemsize, kernel_t
 from mxcy.ops._kernel cimport Kernel
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
@@ -115,10 +115,12 @@ cdef int run(int task, const Tensor* data, const Tensor* out, const Tensor* wher
     cdef Py_ssize_t planes = data.size // size if size else 0, pieces = min(planes, PIECES), piece, begin, end
     cdef Py_ssize_t room = 8 * max(3 * (p.data[2] + 2 * p.out[2] + p.channels), p.kernel[0] * p.kernel[1] * p.kernel[2])
     cdef char* scratch = <char*>scratch_new(room * pieces)
-    cdef char* positions = NULL if where == NULL else <char*>where.data
-    cdef int place_size = 0 if where == NULL else <int>itemsize(where.dtype)
+    cdef char* positions = NULL
+    cdef Py_ssize_t place_size = 0
     if scratch == NULL:
         return fail(call, "no memory for the scratch of a pooling")
+    if where != NULL:
+        positions, place_size = <char*>where.data, itemsize(where.dtype)
     for piece in prange(pieces, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         begin, end = planes * piece // pieces, planes * (piece + 1) // pieces
         if data.dtype == FLOAT64:
