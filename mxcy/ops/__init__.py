@@ -13,20 +13,20 @@ if LEVEL is None:
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
-    "activation",
+    "unary",
     "binary",
+    "scalar",
+    "activation",
     "cast",
-    "convolution",
+    "select",
     "creation",
+    "convolution",
+    "pooling",
     "dense",
     "matrix",
-    "pooling",
     "reduce",
-    "scalar",
-    "select",
     "shape",
     "slicing",
-    "unary",
 ]
 
 for topic in TOPICS:

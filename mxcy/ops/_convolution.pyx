@@ -9,9 +9,9 @@ import struct
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t, uintptr_t
 from libc.string cimport memset
-from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, fail, itemsize, kernel_t
+from mxcy.ops._blas cimport dgemm, sgemm
 from mxcy.ops._kernel cimport Kernel
 from mxcy.ops._onednn cimport (BACKWARD_DATA, BACKWARD_WEIGHT, BLOCKED, CHANNELS_LAST, FORWARD, PLAIN, Convolution,
                                convolve)
@@ -174,17 +174,14 @@ cdef int by_onednn(Convolution* c, float* data, float* weight, float* bias, floa
 
 # -- matrix products: double precision, and where oneDNN is absent ----------------------------------------------------
 
-cdef void gemm(bint transpose_a, bint transpose_b, int m, int n, int k, real* a, real* b, real beta, real* out) noexcept nogil:
-    """out = a @ b + beta * out, row by row: (m, k) and (k, n), or transposed as stored."""
-    cdef char ta = b"T" if transpose_a else b"N"
-    cdef char tb = b"T" if transpose_b else b"N"
-    cdef int lda = m if transpose_a else k, ldb = k if transpose_b else n
-    cdef real one = 1
-    # Row by row is column by column transposed: out.T = b.T @ a.T
+cdef int gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, real* a, real* b, real beta,
+              real* out, int threads) noexcept nogil:
+    """out = a @ b + beta * out for matrices without gaps: (m, k) and (k, n), or stored transposed."""
+    cdef Py_ssize_t lda = m if transpose_a else k, ldb = k if transpose_b else n
     if real is float:
-        sgemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &beta, out, &n)
+        return sgemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, out, n, threads)
     else:
-        dgemm(&tb, &ta, &n, &m, &k, &one, b, &ldb, a, &lda, &beta, out, &n)
+        return dgemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, out, n, threads)
 
 
 cdef void columns_of_row(real* columns, real* image, const Convolution* c, Py_ssize_t row, bint scatter) noexcept nogil:
@@ -227,36 +224,36 @@ cdef int by_gemm(const Convolution* c, real* data, real* weight, real* bias, rea
     """Patches of each image and group as a matrix, times the weights."""
     cdef Py_ssize_t filters = c.filters // c.groups, channels = c.channels // c.groups, positions = product(c.out)
     cdef Py_ssize_t rows = channels * product(c.kernel), image = channels * product(c.data), i, n, g, f
-    cdef int m = <int>filters, k = <int>rows, p = <int>positions
+    cdef int threads = <int>c.threads, status = 0
     cdef real* columns = <real*>scratch_new(rows * positions * <Py_ssize_t>sizeof(real))
     cdef real* x
     cdef real* w
     cdef real* y
     if columns == NULL:
         return 2
-    for n in range(c.batch):
-        for g in range(c.groups):
-            x = data + (n * c.groups + g) * image
-            w = weight + g * filters * rows
-            y = out + (n * c.groups + g) * filters * positions
-            if c.kind == BACKWARD_DATA:
-                gemm(True, False, k, p, m, w, y, <real>0, columns)
-                memset(x, 0, image * sizeof(real))
-                for i in prange(channels, num_threads=c.threads, schedule="static", use_threads_if=c.threads > 1):
-                    scatter_channel(columns, x, c, i)
-                continue
-            for i in prange(rows, num_threads=c.threads, schedule="static", use_threads_if=c.threads > 1):
-                columns_of_row(columns + i * positions, x, c, i, False)
-            if c.kind == BACKWARD_WEIGHT:
-                gemm(False, True, m, k, p, y, columns, <real>(n > 0), w)
-                continue
-            if c.bias:
-                for f in range(filters):
-                    for i in range(positions):
-                        y[f * positions + i] = bias[g * filters + f]
-            gemm(False, False, m, p, k, w, columns, <real>c.bias, y)
+    for n in range(c.batch * c.groups):
+        g = n % c.groups
+        x = data + n * image
+        w = weight + g * filters * rows
+        y = out + n * filters * positions
+        if c.kind == BACKWARD_DATA:
+            status |= gemm(True, False, rows, positions, filters, w, y, <real>0, columns, threads)
+            memset(x, 0, image * sizeof(real))
+            for i in prange(channels, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+                scatter_channel(columns, x, c, i)
+            continue
+        for i in prange(rows, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            columns_of_row(columns + i * positions, x, c, i, False)
+        if c.kind == BACKWARD_WEIGHT:
+            status |= gemm(False, True, filters, rows, positions, y, columns, <real>(n >= c.groups), w, threads)
+            continue
+        if c.bias:
+            for f in range(filters):
+                for i in range(positions):
+                    y[f * positions + i] = bias[g * filters + f]
+        status |= gemm(False, False, filters, positions, rows, w, columns, <real>(c.bias != 0), y, threads)
     scratch_free(columns)
-    return 0
+    return 3 if status else 0
 
 
 cdef void scatter_channel(real* columns, real* image, const Convolution* c, Py_ssize_t channel) noexcept nogil:
@@ -326,6 +323,8 @@ cdef int run(Convolution* c, const Tensor* data, const Tensor* weight, const Ten
         status = compute(c, <double*>data.data, <double*>weight.data, <double*>b, <double*>out.data)
     else:
         status = compute(c, <float*>data.data, <float*>weight.data, <float*>b, <float*>out.data)
+    if status == 3:
+        return fail(call, "no BLAS: SciPy cannot be imported")
     return fail(call, "no memory for the scratch of a convolution") if status else 0
 
 
