@@ -464,6 +464,8 @@ cdef int push(Work* work, Var** vars, int reads, int updates, int writes, double
     if is_serial():
         with nogil:
             task_push(task)
+        for i in range(reads, reads + writes):
+            var_wait(vars[i])           # the serial engine is for finding errors: raise here, not at a later wait
     else:
         task_push(task)
     return 0

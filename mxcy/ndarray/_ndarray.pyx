@@ -9,7 +9,7 @@ from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 from libc.string cimport memcpy
 
 from mxcy._types cimport N_DTYPES, itemsize
-from mxcy.engine._engine cimport Var, var_release, var_try, var_wait, var_wait_idle, wait_all
+from mxcy.engine._engine cimport Var, var_release, var_take, var_wait, var_wait_idle, wait_all
 from mxcy.storage._storage cimport chunk_get, chunk_release, chunk_retain, chunk_wrap, raise_out_of_memory
 
 import numpy
@@ -284,9 +284,11 @@ cdef class NDArray:
 
     def asnumpy(self):
         """A NumPy array with a copy of the values. Waits for them."""
-        var_wait(&self.chunk.var)
+        cdef Var* var = &self.chunk.var
         cdef np.ndarray result = np.PyArray_EMPTY(self.rank, <np.npy_intp*>self.dims, number_of_code[self.code], 0)
+        var_take(var, 0)                        # the copy may release the GIL: another thread must not write meanwhile
         copy_bytes(<char*>np.PyArray_DATA(result), self.data, self.nelem * itemsize(self.code))
+        var_release(&var, 1, 0, NULL)
         return result
 
     def item(self):
@@ -308,10 +310,7 @@ cdef class NDArray:
             raise MXNetValueError(f"copy_from: source is {(<object>source).shape} {source.dtype}, the array is "
                                   f"{self.shape} {NAMES[self.code]}; they must agree")
         source = plain(source)
-        while True:
-            var_wait_idle(var)
-            if var_try(&var, 0, 1) == 1:
-                break
+        var_take(var, 1)
         copy_bytes(self.data, <const char*>np.PyArray_DATA(source), self.nelem * itemsize(self.code))
         var_release(&var, 0, 1, NULL)
 
