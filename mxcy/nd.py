@@ -1,9 +1,10 @@
 """``mx.nd``: arrays, and every operator of the table as a function. Functions are made when first asked for."""
 import types
 
-from mxcy import autograd, random
+from mxcy import autograd
 from mxcy.base import nearest
 from mxcy.imperative._invoke import Function
+from mxcy.ndarray import arithmetic
 from mxcy.ndarray._ndarray import NDArray, install, waitall
 from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace, moveaxis,
                                    onehot_encode, ones, split_v2, zeros)
@@ -13,8 +14,8 @@ from mxcy.ndarray.serialization import load, load_frombuffer, save
 from mxcy.ops.operator import REGISTRY
 
 __all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full", "histogram",
-           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save", "split_v2",
-           "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros"]
+           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "save", "split_v2",
+           "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
 
 #: Where an operator stands, by the start of its registered name.
 PREFIXES = {"_contrib_": "contrib", "_linalg_": "linalg", "_random_": "random", "_sparse_": "sparse", "_image_": "image"}
@@ -50,6 +51,7 @@ class Internal(Operators):
 contrib, linalg, sparse, image = (Operators(PREFIXES[p], p) for p in ("_contrib_", "_linalg_", "_sparse_", "_image_"))
 _internal = Internal()
 op = _internal
+globals().update(arithmetic.functions(_internal, NDArray))
 
 
 def __getattr__(name):

@@ -32,6 +32,7 @@ from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import Context, current_context
 from mxcy.dtype import CODES, NAMES
 from mxcy.ndarray._ndarray import from_numpy_copy
+from mxcy.ndarray.arithmetic import TABLE as arithmetic_table
 from mxcy.ops import family
 from mxcy.ops.infer import infer
 from mxcy.ops.operator import call_rule, lookup
@@ -1003,25 +1004,16 @@ cdef class Operation:
     cdef Bound same, broadcast, right, left         # arrays of one shape; others; a number on the right, on the left
 
 cdef list operations = [None] * 12
-OPERATORS = {ADD: ("elemwise_add", "broadcast_add", "_plus_scalar", "_plus_scalar"),
-            SUB: ("elemwise_sub", "broadcast_sub", "_minus_scalar", "_rminus_scalar"),
-            MUL: ("elemwise_mul", "broadcast_mul", "_mul_scalar", "_mul_scalar"),
-            DIV: ("elemwise_div", "broadcast_div", "_div_scalar", "_rdiv_scalar"),
-            MOD: ("_mod", "broadcast_mod", "_mod_scalar", "_rmod_scalar"),
-            POW: ("_power", "broadcast_power", "_power_scalar", "_rpower_scalar"),
-            EQ: ("_equal", "broadcast_equal", "_equal_scalar", "_equal_scalar"),
-            NE: ("_not_equal", "broadcast_not_equal", "_not_equal_scalar", "_not_equal_scalar"),
-            GT: ("_greater", "broadcast_greater", "_greater_scalar", "_lesser_scalar"),
-            GE: ("_greater_equal", "broadcast_greater_equal", "_greater_equal_scalar", "_lesser_equal_scalar"),
-            LT: ("_lesser", "broadcast_lesser", "_lesser_scalar", "_greater_scalar"),
-            LE: ("_lesser_equal", "broadcast_lesser_equal", "_lesser_equal_scalar", "_greater_equal_scalar")}
+FUNCTIONS = {ADD: "add", SUB: "subtract", MUL: "multiply", DIV: "divide", MOD: "modulo", POW: "power", EQ: "equal",
+             NE: "not_equal", GT: "greater", GE: "greater_equal", LT: "lesser", LE: "lesser_equal"}
 
 
 cdef Operation operation_of(int code):
     cdef Operation found = operations[code]
     if found is None:
         found = Operation()
-        found.same, found.broadcast, found.right, found.left = [Bound(lookup(name), {}) for name in OPERATORS[code]]
+        found.same, found.broadcast, found.right, found.left = [
+            Bound(lookup(name), {}) for name in arithmetic_table[FUNCTIONS[code]][:4]]
         operations[code] = found
     return found
 

@@ -25,9 +25,6 @@ TOPICS = [
     "dense",
     "matrix",
     "reduce",
-    "softmax",
-    "random",
-    "dropout",
     "shape",
     "slicing",
 ]

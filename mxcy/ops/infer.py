@@ -38,7 +38,12 @@ def infer_shapes(operator, params, names, shapes):
     count = operator.output_counts(params, len(shapes))[0]
     if "infer_shape" not in operator.rules:
         raise MXNetTypeError(f"{operator.name} has no shape rule")
-    result = call_rule(operator.rules["infer_shape"], given)
+    try:
+        result = call_rule(operator.rules["infer_shape"], given)
+    except MXNetValueError as error:                        # rules that operators share do not know whose they are
+        if str(error).startswith(operator.name):
+            raise
+        raise MXNetValueError(f"{operator.name}: {error}") from None
     if isinstance(result, dict):
         for name in names if not operator.variadic else ():
             wanted = result.get(name)
