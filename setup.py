@@ -42,10 +42,10 @@ def wheel_file(package, end):
 
 
 def onednn():
-    """Where oneDNN is, or None: (include folder, library folder now, library folder later, what to install with mxcy).
+    """Where oneDNN is, or None: (include folder, library folder now, and later, what to install with mxcy).
 
-    It is that of MXCY_ONEDNN_ROOT, conda's or the wheels'. An isolated build sees a temporary copy of the wheels; later the
-    library lies in the environment.
+    It is that of MXCY_ONEDNN_ROOT, conda's or the wheels'. An isolated build sees a temporary copy of the wheels; later
+    the library lies in the environment.
     """
     for name in ("MXCY_ONEDNN_ROOT", "PREFIX", "CONDA_PREFIX"):
         root = Path(os.environ.get(name) or "/nonexistent")

@@ -120,13 +120,12 @@ def grad(heads, variables, head_grads=None, retain_graph=None, create_graph=Fals
 
     Returns
     -------
-    NDArray or list of NDArray
-        One for each variable, of its shape; a list if ``variables`` is one.
+    list of NDArray
+        One for each variable, of its shape; of a single variable too, as in MXNet.
     """
-    heads, single = _arrays(heads, "heads"), isinstance(variables, NDArray)
-    results = _tape.backward(heads, _head_grads(heads, head_grads), create_graph if retain_graph is None else retain_graph,
-                             train_mode, create_graph, _arrays(variables, "variables"))
-    return results[0] if single else results
+    heads = _arrays(heads, "heads")
+    return _tape.backward(heads, _head_grads(heads, head_grads), create_graph if retain_graph is None else retain_graph,
+                          train_mode, create_graph, _arrays(variables, "variables"))
 
 
 def get_symbol(x):

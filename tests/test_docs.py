@@ -1,4 +1,4 @@
-"""Links in the pages lead somewhere: to files that exist and, for ``[`name`](file)``, hold a definition of that name."""
+"""Links in the pages lead to files that exist and, for ``[`name`](file)``, hold a definition of that name."""
 import re
 from pathlib import Path
 
@@ -16,5 +16,5 @@ def test_links(page):
         assert path.exists(), f"{page.name} links to {target}, which does not exist"
         name = re.fullmatch(r"`(\w+)`", text)
         if name and path.suffix in (".py", ".pyx", ".pxd"):
-            defined = re.search(rf"^\s*(def|class|cdef|cpdef)\b[^=\n#]*\b{name[1]}\b\s*[(:]", path.read_text(), re.MULTILINE)
-            assert defined, f"{page.name} says that {target} holds {name[1]}"
+            definition = rf"^\s*(def|class|cdef|cpdef)\b[^=\n#]*\b{name[1]}\b\s*[(:]"
+            assert re.search(definition, path.read_text(), re.MULTILINE), f"{page.name} says that {target} holds {name[1]}"

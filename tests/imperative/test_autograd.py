@@ -138,7 +138,7 @@ def test_gradients_of_any_order(order):
     with autograd.record():
         y = x ** 5
         for _ in range(order):
-            y = autograd.grad(y, x, create_graph=True)
+            y, = autograd.grad(y, x, create_graph=True)
     expected = {1: 5 * 1.5 ** 4, 2: 20 * 1.5 ** 3, 3: 60 * 1.5 ** 2, 4: 120 * 1.5}[order]
     np.testing.assert_allclose(y.asscalar(), expected, rtol=1e-5)
     assert x.grad.asscalar() == 0       # grad() returns, and does not write
@@ -164,7 +164,7 @@ def test_grad_of_an_array_that_takes_no_part():
 def test_second_order_through_backward():
     x = variable([0.3, 0.7])
     with autograd.record():
-        first = autograd.grad(nd.exp(x * x), x, create_graph=True)
+        first, = autograd.grad(nd.exp(x * x), x, create_graph=True)
         loss = (first * first).sum()
     loss.backward()
     v = x.asnumpy().astype("float64")
