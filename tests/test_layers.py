@@ -18,9 +18,9 @@ LAYERS = [
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
     "imperative",
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
-    "autograd",
+    "autograd random",
     "nd",
-    "random runtime testing util",
+    "runtime testing util",
     "initializer lr_scheduler metric",
     "callback io optimizer",
     "kvstore",
