@@ -1,7 +1,7 @@
 """``mx.nd``: arrays, and every operator of the table as a function. Functions are made when first asked for."""
 import types
 
-from mxcy import autograd
+from mxcy import autograd, random
 from mxcy.base import nearest
 from mxcy.imperative._invoke import Function
 from mxcy.ndarray import arithmetic
@@ -14,7 +14,7 @@ from mxcy.ndarray.serialization import load, load_frombuffer, save
 from mxcy.ops.operator import REGISTRY
 
 __all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full", "histogram",
-           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "save", "split_v2",
+           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save", "split_v2",
            "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
 
 #: Where an operator stands, by the start of its registered name.

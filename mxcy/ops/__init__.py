@@ -25,6 +25,9 @@ TOPICS = [
     "dense",
     "matrix",
     "reduce",
+    "softmax",
+    "random",
+    "dropout",
     "shape",
     "slicing",
 ]

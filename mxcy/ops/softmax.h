@@ -1,0 +1,147 @@
+/* Softmax and log-softmax of one row, or of a block of columns: forward and backward.
+ *
+ * A row is read from memory once: the passes over it run in cache. X is the dtype of the data, in which everything is
+ * computed; Y that of the output.
+ */
+#ifndef MXCY_OPS_SOFTMAX_H
+#define MXCY_OPS_SOFTMAX_H
+#include <string.h>
+#include "mxcy/ops/reduce.h"
+#include "mxcy/ops/vmath.h"
+
+namespace mxcy_softmax {
+
+enum { LANES = 64, WIDTH = 256 };
+
+template <class X> static inline X total(X *lane) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
+}
+
+/* out = exp(x - top), and its sum. The rest of a row is padded to whole lanes: exp runs vectorised everywhere. */
+template <int N, class X, class Y> static inline void exp_rest(Y *out, const X *x, Py_ssize_t n, X top, X *lane) {
+    X rest[N];
+    for (int k = 0; k < N; k++) rest[k] = -mxcy::INF<X>;
+    memcpy(rest, x, n * sizeof(X));
+    for (int k = 0; k < N; k++) {
+        rest[k] = mxcy::exp(rest[k] - top);
+        lane[k] += k < n ? rest[k] : 0;
+    }
+    if (out)
+        for (Py_ssize_t k = 0; k < n; k++) out[k] = (Y)rest[k];
+}
+
+template <class X, class Y> static inline X exp_row(Y *out, const X *x, Py_ssize_t n, X top) {
+    X lane[LANES] = {};
+    Py_ssize_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            X e = mxcy::exp(x[i + k] - top);
+            lane[k] += e;
+            if (out) out[i + k] = (Y)e;
+        }
+    if (n - i > 16) exp_rest<LANES>(out ? out + i : out, x + i, n - i, top, lane);
+    else if (n > i) exp_rest<16>(out ? out + i : out, x + i, n - i, top, lane);
+    return total(lane);
+}
+
+/* The first `valid` of n elements take part, the others become 0. scratch has n elements if scale is not 1. */
+template <bool LOG, class X, class Y>
+void row_of(Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, X *scratch) {
+    if (scale != 1) {
+        for (Py_ssize_t i = 0; i < valid; i++) scratch[i] = x[i] * scale;
+        x = scratch;
+    }
+    X top = -mxcy::INF<X>;
+    typedef mxcy_reduce::Run<mxcy_reduce::Max, X> MaxRun;
+    for (Py_ssize_t i = 0; i < valid; i += MaxRun::RUN)
+        top = mxcy_reduce::Max::join(top, (X)MaxRun::run(x + i, valid - i < MaxRun::RUN ? valid - i : MaxRun::RUN));
+    if (LOG) {
+        X log_sum = std::log(exp_row(out, x, valid, top));
+        for (Py_ssize_t i = 0; i < valid; i++) out[i] = (Y)((x[i] - top) - log_sum);
+    } else {
+        X factor = 1 / exp_row(out, x, valid, top);
+        for (Py_ssize_t i = 0; i < valid; i++) out[i] = (Y)(out[i] * factor);
+    }
+    for (Py_ssize_t i = valid; i < n; i++) out[i] = 0;
+}
+
+/* Columns: n elements that stand `stride` apart, in each of `width` <= WIDTH neighbours. */
+template <bool LOG, class X, class Y>
+void columns_of(Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride, Py_ssize_t width, X scale) {
+    X top[WIDTH], sum[WIDTH];
+    for (Py_ssize_t j = 0; j < width; j++) top[j] = -mxcy::INF<X>, sum[j] = 0;
+    for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t j = 0; j < width; j++) {
+            X value = x[i * stride + j] * scale;
+            value = valid && i >= valid[j] ? -mxcy::INF<X> : value;
+            top[j] = mxcy_reduce::Max::join(top[j], value);
+        }
+    for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t j = 0; j < width; j++) {
+            X e = mxcy::exp(x[i * stride + j] * scale - top[j]);
+            e = valid && i >= valid[j] ? 0 : e;
+            if (!LOG) out[i * stride + j] = (Y)e;
+            sum[j] += e;
+        }
+    for (Py_ssize_t j = 0; j < width; j++) sum[j] = LOG ? top[j] + std::log(sum[j]) : 1 / sum[j];
+    for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t j = 0; j < width; j++) {
+            Y value = LOG ? (Y)(x[i * stride + j] * scale - sum[j]) : (Y)(out[i * stride + j] * sum[j]);
+            out[i * stride + j] = valid && i >= valid[j] ? 0 : value;
+        }
+}
+
+/* softmax: y (g - sum(g y)) scale; log-softmax: (g - exp(y) sum(g)) scale; over the first `valid` elements */
+template <bool LOG, class X>
+void row_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, Py_ssize_t valid, X scale) {
+    X lane[LANES] = {};
+    Py_ssize_t i = 0;
+    for (; i + LANES <= valid; i += LANES)
+        for (int k = 0; k < LANES; k++) lane[k] += LOG ? g[i + k] : g[i + k] * y[i + k];
+    for (int k = 0; k < valid - i; k++) lane[k] += LOG ? g[i + k] : g[i + k] * y[i + k];
+    X sum = total(lane);
+    for (i = 0; i < valid; i++) out[i] = LOG ? (g[i] - mxcy::exp(y[i]) * sum) * scale : y[i] * (g[i] - sum) * scale;
+    for (; i < n; i++) out[i] = 0;
+}
+
+template <bool LOG, class X>
+void columns_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride,
+                      Py_ssize_t width, X scale) {
+    X sum[WIDTH] = {};
+    for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t j = 0; j < width; j++) {
+            Py_ssize_t at = i * stride + j;
+            X term = LOG ? g[at] : g[at] * y[at];
+            sum[j] += valid && i >= valid[j] ? 0 : term;
+        }
+    for (Py_ssize_t i = 0; i < n; i++)
+        for (Py_ssize_t j = 0; j < width; j++) {
+            Py_ssize_t at = i * stride + j;
+            X value = LOG ? (g[at] - mxcy::exp(y[at]) * sum[j]) * scale : y[at] * (g[at] - sum[j]) * scale;
+            out[at] = valid && i >= valid[j] ? 0 : value;
+        }
+}
+
+/* The above, chosen by a flag. */
+template <class X, class Y>
+void row(bool log, Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, X *scratch) {
+    (log ? row_of<true, X, Y> : row_of<false, X, Y>)(out, x, n, valid, scale, scratch);
+}
+template <class X, class Y>
+void columns(bool log, Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride, Py_ssize_t width,
+             X scale) {
+    (log ? columns_of<true, X, Y> : columns_of<false, X, Y>)(out, x, n, valid, stride, width, scale);
+}
+template <class X>
+void row_backward(bool log, X *out, const X *g, const X *y, Py_ssize_t n, Py_ssize_t valid, X scale) {
+    (log ? row_backward_of<true, X> : row_backward_of<false, X>)(out, g, y, n, valid, scale);
+}
+template <class X>
+void columns_backward(bool log, X *out, const X *g, const X *y, Py_ssize_t n, const Py_ssize_t *valid,
+                      Py_ssize_t stride, Py_ssize_t width, X scale) {
+    (log ? columns_backward_of<true, X> : columns_backward_of<false, X>)(out, g, y, n, valid, stride, width, scale);
+}
+}
+#endif
