@@ -212,7 +212,8 @@ class Operator:
         for key, param in self.params.items():
             tail = "" if param.default is REQUIRED else f", default {param.default!r}"
             lines += [f"{key} : {param.describe()}{tail}", *(["    " + param.doc] if param.doc else [])]
-        lines += ["out : NDArray, optional", "    Where to write the result.", "", "Returns", "-------"]
+        lines += ["out : NDArray, optional", "    Where to write the result.", "name : str, optional",
+                  "    Of use in symbols only.", "", "Returns", "-------"]
         for name in self.outputs[:self.visible]:
             lines.append(f"{name} : NDArray")
         return "\n".join(lines)
