@@ -40,6 +40,8 @@ def assert_close(actual, expected, dtype=None, slack=1.):
     slack : float
         Factor on the tolerance, for ill-conditioned computations.
 
+    Examples
+    --------
     >>> assert_close(np.float32([1, 2]), [1, 2.00001])
     """
     actual = actual.asnumpy() if hasattr(actual, "asnumpy") else np.asarray(actual)
