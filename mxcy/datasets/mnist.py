@@ -10,8 +10,8 @@ from mxcy.base import MXNetValueError
 
 __all__ = ["data_folder", "find", "mnist", "read_idx"]
 
-#: SHA-256 of the files as LeCun published them (FashionMNIST's as Zalando did).
-MNIST = {
+#: SHA-256 of the files as LeCun published them.
+MNIST_FILES = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
@@ -123,9 +123,9 @@ def mnist(folder=None):
     """
     home = data_folder() / "datasets" / "mnist"
     if folder is not None:
-        paths = find(MNIST, [folder])
+        paths = find(MNIST_FILES, [folder])
     else:
-        paths = find(MNIST, [".", "data", home, data_folder()], MNIST_URLS, home)
+        paths = find(MNIST_FILES, [".", "data", home, data_folder()], MNIST_URLS, home)
     train, train_label, test, test_label = map(read_idx, paths)
     return {"train_data": _unit(train), "train_label": train_label.astype("int8"),
             "test_data": _unit(test), "test_label": test_label.astype("int8")}

@@ -1,0 +1,2 @@
+"""Samplers."""
+from mxcy.gluon.data.sampler import IntervalSampler

@@ -1,0 +1,3 @@
+"""Pictures."""
+from mxcy.gluon.data.vision import transforms
+from mxcy.gluon.data.vision.datasets import *
