@@ -8,7 +8,7 @@ import numpy as np
 
 from mxcy.base import MXNetValueError
 
-__all__ = ["data_folder", "find", "mnist", "read_idx"]
+__all__ = ["data_folder", "find", "locate", "mnist", "read_idx"]
 
 #: SHA-256 of the files as LeCun published them.
 MNIST_FILES = {
@@ -121,14 +121,16 @@ def mnist(folder=None):
     .. [1] LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proceedings of the
        IEEE 86, 1998.
     """
-    home = data_folder() / "datasets" / "mnist"
-    if folder is not None:
-        paths = find(MNIST_FILES, [folder])
-    else:
-        paths = find(MNIST_FILES, [".", "data", home, data_folder()], MNIST_URLS, home)
+    paths = locate() if folder is None else find(MNIST_FILES, [folder])
     train, train_label, test, test_label = map(read_idx, paths)
     return {"train_data": _unit(train), "train_label": train_label.astype("int8"),
             "test_data": _unit(test), "test_label": test_label.astype("int8")}
+
+
+def locate():
+    """Paths of MNIST's four files, found or downloaded as `mnist` says."""
+    home = data_folder() / "datasets" / "mnist"
+    return find(MNIST_FILES, [".", "data", home, data_folder()], MNIST_URLS, home)
 
 
 def _unit(images):
