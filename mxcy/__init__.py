@@ -22,6 +22,8 @@ _LAZY = {
     "init": "initializer",
     "initializer": "initializer",
     "io": "io",
+    "kv": "kvstore",
+    "kvstore": "kvstore",
     "lr_scheduler": "lr_scheduler",
     "metric": "metric",
     "name": "name",

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1] / "mxcy"
 
 #: From the lowest layer to the highest; those of one line do not import each other.
 LAYERS = [
-    "_types _version base datasets",
-    "dtype",
+    "_types _version base",
+    "datasets dtype",
     "context name registry",
     "attribute",
     "engine",

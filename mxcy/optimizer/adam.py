@@ -1,15 +1,18 @@
 """Adam and its relatives."""
+from itertools import chain
 from math import sqrt
 
 from mxcy import nd
+from mxcy.optimizer.grouped import Grouped
 from mxcy.optimizer.optimizer import Optimizer, register, zeros_like
 
 __all__ = ["Adam", "Adamax", "Nadam", "FTML"]
 
 
 @register
-class Adam(Optimizer):
-    """Steps by the mean of past gradients over the root of their mean square [1]_.
+class Adam(Grouped):
+    """Steps by the mean of past gradients over the root of their mean square [1]_. All tensors of a dtype are updated by
+    one call.
 
     Parameters
     ----------
@@ -35,11 +38,19 @@ class Adam(Optimizer):
     def create_state(self, index, weight):
         return zeros_like(weight), zeros_like(weight)
 
-    def update(self, index, weight, grad, state):
-        lr, wd, t = self._begin(index)
-        lr *= sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
-        nd.adam_update(weight, grad, *state, out=weight, lr=lr, wd=wd, beta1=self.beta1, beta2=self.beta2,
-                       epsilon=self.epsilon, **self._clipping())
+    def _run(self, index, weights, grads, states, lrs, wds, mixed):
+        counts, correction = self._index_update_count, {}
+        for t in {counts[i] for i in index}:
+            correction[t] = sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
+        lrs = [lr * correction[counts[i]] for lr, i in zip(lrs, index)]
+        if mixed:
+            operator = nd._internal._multi_mp_adam_update
+            groups = ((w, g, *moments, copy) for w, g, (copy, moments) in zip(weights, grads, states))
+        else:
+            operator = nd._internal._multi_adam_update
+            groups = ((w, g, *moments) for w, g, moments in zip(weights, grads, states))
+        operator(*chain.from_iterable(groups), lrs=lrs, wds=wds, num_weights=len(weights), out=weights, beta1=self.beta1,
+                 beta2=self.beta2, epsilon=self.epsilon, **self._clipping())
 
 
 @register
@@ -141,12 +152,6 @@ class FTML(Optimizer):
 
     def update(self, index, weight, grad, state):
         lr, wd, t = self._begin(index)
-        grad = grad * self.rescale_grad + wd * weight
-        if self.clip_gradient is not None:
-            grad = nd.clip(grad, -self.clip_gradient, self.clip_gradient)
-        previous, square, z = state
-        square[:] = self.beta2 * square + (1 - self.beta2) * grad * grad
-        d = (1 - self.beta1 ** t) / lr * (nd.sqrt(square / (1 - self.beta2 ** t)) + self.epsilon)
-        z[:] = self.beta1 * z + (1 - self.beta1) * grad - (d - self.beta1 * previous) * weight
-        previous[:] = d
-        weight[:] = -z / d
+        clip = {"clip_grad": self.clip_gradient} if self.clip_gradient else {}
+        nd.ftml_update(weight, grad, *state, out=weight, lr=lr, wd=wd, t=t, beta1=self.beta1, beta2=self.beta2,
+                       epsilon=self.epsilon, rescale_grad=self.rescale_grad, **clip)

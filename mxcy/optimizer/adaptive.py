@@ -130,19 +130,13 @@ class RMSProp(Optimizer):
 
     def update(self, index, weight, grad, state):
         lr, wd, _ = self._begin(index)
-        grad = grad * self.rescale_grad + wd * weight
-        if self.clip_gradient is not None:
-            grad = nd.clip(grad, -self.clip_gradient, self.clip_gradient)
-        square = state[0]
-        square[:] = self.gamma1 * square + (1 - self.gamma1) * grad * grad
+        kwargs = {"lr": lr, "wd": wd, "gamma1": self.gamma1, "epsilon": self.epsilon, **self._clipping()}
+        if self.clip_weights:
+            kwargs["clip_weights"] = self.clip_weights
         if self.centered:
-            mean, step = state[1:]
-            mean[:] = self.gamma1 * mean + (1 - self.gamma1) * grad
-            step[:] = self.gamma2 * step - lr * grad / nd.sqrt(square - mean * mean + self.epsilon)
-            new = weight + step
+            nd.rmspropalex_update(weight, grad, *state, out=weight, gamma2=self.gamma2, **kwargs)
         else:
-            new = weight - lr * grad / nd.sqrt(square + self.epsilon)
-        weight[:] = nd.clip(new, -self.clip_weights, self.clip_weights) if self.clip_weights else new
+            nd.rmsprop_update(weight, grad, *state, out=weight, **kwargs)
 
 
 @register
@@ -173,10 +167,5 @@ class Ftrl(Optimizer):
 
     def update(self, index, weight, grad, state):
         lr, wd, _ = self._begin(index)
-        grad = self._prepare(grad)
-        z, squares = state
-        more = squares + grad * grad
-        z[:] += grad - (nd.sqrt(more) - nd.sqrt(squares)) / lr * weight
-        squares[:] = more
-        scale = (self.beta + nd.sqrt(more)) / lr + wd
-        weight[:] = (nd.abs(z) > self.lamda1) * (nd.sign(z) * self.lamda1 - z) / scale
+        nd.ftrl_update(weight, grad, *state, out=weight, lr=lr, wd=wd, lamda1=self.lamda1, beta=self.beta,
+                       **self._clipping())

@@ -1,17 +1,18 @@
 """Stochastic gradient descent and its relatives."""
-import os
+from itertools import chain
 from math import sqrt
 
 from mxcy import nd, random
 from mxcy.base import MXNetValueError
 from mxcy.dtype import dtype_name
+from mxcy.optimizer.grouped import Grouped
 from mxcy.optimizer.optimizer import Optimizer, register, zeros_like
 
 __all__ = ["SGD", "ccSGD", "NAG", "LARS", "SGLD", "DCASGD", "Signum"]
 
 
 @register
-class SGD(Optimizer):
+class SGD(Grouped):
     """Stochastic gradient descent with momentum.
 
     ``state = momentum * state + lr * (rescale_grad * clip(grad) + wd * weight)``; ``weight -= state``. All tensors of a
@@ -29,7 +30,6 @@ class SGD(Optimizer):
     def __init__(self, momentum=0.0, lazy_update=True, **kwargs):
         super().__init__(**kwargs)
         self.momentum, self.lazy_update = momentum, lazy_update
-        self.aggregate_num = int(os.environ.get("MXNET_OPTIMIZER_AGGREGATION_SIZE", 1024))
 
     def create_state(self, index, weight):
         return zeros_like(weight) if self.momentum else None
@@ -40,32 +40,17 @@ class SGD(Optimizer):
         copy = weight.astype("float32")
         return self.create_state(index, copy), copy
 
-    def update(self, index, weight, grad, state):
-        self._update(index, weight, grad, state, False)
-
-    def update_multi_precision(self, index, weight, grad, state):
-        first = weight[0] if isinstance(weight, (list, tuple)) else weight
-        self._update(index, weight, grad, state,
-                     self.multi_precision and dtype_name(first.dtype) in ("float16", "bfloat16"))
-
-    def _update(self, index, weight, grad, state, mixed):
-        """Update one tensor, or several of one dtype given as lists."""
-        if not isinstance(index, (list, tuple)):
-            index, weight, grad, state = [index], [weight], [grad], [state]
-        self._update_count(index)
-        self._run(weight, grad, state, self._get_lrs(index), self._get_wds(index), mixed)
-
-    def _run(self, weights, grads, states, lrs, wds, mixed):
-        if mixed:
-            groups = zip(weights, grads, *zip(*states)) if self.momentum else \
-                zip(weights, grads, (copy for _, copy in states))
-            operator = nd.multi_mp_sgd_mom_update if self.momentum else nd.multi_mp_sgd_update
+    def _run(self, index, weights, grads, states, lrs, wds, mixed):
+        kwargs = self._clipping()
+        if self.momentum:
+            kwargs["momentum"] = self.momentum
+            operator = nd.multi_mp_sgd_mom_update if mixed else nd.multi_sgd_mom_update
+            groups = zip(weights, grads, *zip(*states)) if mixed else zip(weights, grads, states)
+        elif mixed:
+            operator, groups = nd.multi_mp_sgd_update, zip(weights, grads, (copy for _, copy in states))
         else:
-            groups = zip(weights, grads, states) if self.momentum else zip(weights, grads)
-            operator = nd.multi_sgd_mom_update if self.momentum else nd.multi_sgd_update
-        kwargs = {"momentum": self.momentum} if self.momentum else {}
-        operator(*(array for group in groups for array in group), lrs=tuple(lrs), wds=tuple(wds),
-                 num_weights=len(weights), out=weights, **kwargs, **self._clipping())
+            operator, groups = nd.multi_sgd_update, zip(weights, grads)
+        operator(*chain.from_iterable(groups), lrs=lrs, wds=wds, num_weights=len(weights), out=weights, **kwargs)
 
 
 @register
@@ -145,24 +130,15 @@ class LARS(SGD):
         self.eta, self.eps, self.momentum_correction = eta, eps, momentum_correction
         self.last_lr = None
 
-    def set_wd_mult(self, args_wd_mult):
-        plain = {name: 0. for name in self.idx2name.values() if not name.endswith(("_weight", "_gamma"))}
-        self.wd_mult = {**plain, **self._from_symbol("__wd_mult__"), **args_wd_mult}
-
-    def _update(self, index, weight, grad, state, mixed):
-        if not isinstance(index, (list, tuple)):
-            index, weight, grad, state = [index], [weight], [grad], [state]
-        self._update_count(index)
-        lrs, wds = self._get_lrs(index), self._get_wds(index)
-        for i, (key, w, g, wd) in enumerate(zip(index, weight, grad, wds)):
-            if not self._name(key).endswith(("gamma", "beta", "bias")):
-                lrs[i] *= self._trust(w, g, wd)
+    def _run(self, index, weights, grads, states, lrs, wds, mixed):
+        lrs = [lr if self._name(i).endswith(("gamma", "beta", "bias")) else lr * self._trust(w, g, wd)
+               for i, w, g, lr, wd in zip(index, weights, grads, lrs, wds)]
         momentum, lr = self.momentum, self.learning_rate
         if self.momentum_correction and self.last_lr:
             self.momentum = momentum * lr / self.last_lr
         self.last_lr = lr
         try:
-            self._run(weight, grad, state, lrs, wds, mixed)
+            super()._run(index, weights, grads, states, lrs, wds, mixed)
         finally:
             self.momentum = momentum
 
@@ -260,9 +236,8 @@ class Signum(Optimizer):
 
     def update(self, index, weight, grad, state):
         lr, wd, _ = self._begin(index)
-        grad = self._prepare(grad)
         if state is None:
-            weight[:] = (1 - lr * wd) * weight - lr * nd.sign(grad)
+            nd.signsgd_update(weight, grad, out=weight, lr=lr, wd=wd, **self._clipping())
         else:
-            state[:] = self.momentum * state - (1 - self.momentum) * (grad + wd * weight)
-            weight[:] = (1 - lr * self.wd_lh) * weight + lr * nd.sign(state)
+            nd.signum_update(weight, grad, state, out=weight, lr=lr, wd=wd, momentum=self.momentum, wd_lh=self.wd_lh,
+                             **self._clipping())
