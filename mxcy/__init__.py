@@ -1,7 +1,7 @@
 """mxcy: the Apache MXNet 1.x Python API on a new, small, fast core.
 
 >>> import mxcy as mx
->>> (mx.nd.ones((2, 3)) * 2).sum().asscalar()
+>>> (mx.nd.ones((2, 3)) * 2).sum().item()
 12.0
 """
 import importlib

@@ -155,7 +155,7 @@ class Function:
     >>> with mx.autograd.record():
     ...     y = Sigmoid()(x)
     >>> y.backward()
-    >>> x.grad.asscalar()
+    >>> x.grad.item()
     0.25
     """
 

@@ -11,7 +11,8 @@ LINK = re.compile(r"\[([^]]*)\]\((?!https?:)([^)#\s]+)[^)]*\)")
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links(page):
-    for text, target in LINK.findall(page.read_text()):
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for text, target in LINK.findall(prose):
         path = (page.parent / target).resolve()
         assert path.exists(), f"{page.name} links to {target}, which does not exist"
         name = re.fullmatch(r"`(\w+)`", text)

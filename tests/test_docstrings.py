@@ -14,7 +14,7 @@ from mxcy.ops.operator import REGISTRY
 #: What counts of numpydoc's reports: no docstring, no summary, sections or parameters that do not fit.
 ERRORS = {"GL07", "GL08", "PR02", "PR03", "PR05", "PR10", "SS01", "SS03", "SS04"}
 #: Names that the examples of docstrings may use without an import.
-NAMES = {"mx": mx, "nd": mx.nd, "np": np, "autograd": mx.autograd, "gluon": mx.gluon}
+NAMES = {"mx": mx, "nd": mx.nd, "np": np, "autograd": mx.autograd, "gluon": mx.gluon, "nn": mx.gluon.nn}
 
 
 def module_names():
@@ -29,7 +29,10 @@ MODULES = sorted(set(module_names()))
 
 
 def public_names():
-    """Dotted names of functions, classes and their public methods, from every ``__all__``."""
+    """Dotted names of functions, classes and their public methods, from every ``__all__``.
+
+    A method that overrides a documented one need not say the same again.
+    """
     for name in MODULES:
         module = importlib.import_module(name)
         for key in getattr(module, "__all__", ()):
@@ -39,7 +42,8 @@ def public_names():
             yield f"{name}.{key}"
             if inspect.isclass(value):
                 yield from (f"{name}.{key}.{method}" for method, member in vars(value).items()
-                            if not method.startswith("_") and inspect.isroutine(member))
+                            if not method.startswith("_") and inspect.isroutine(member)
+                            and (member.__doc__ or not inspect.getdoc(getattr(value, method))))
 
 
 def problems(name, errors=ERRORS):

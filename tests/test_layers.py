@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "mxcy"
 LAYERS = [
     "_types _version base",
     "datasets dtype",
-    "context name registry",
+    "context name ndarray.arithmetic registry",
     "attribute",
     "engine",
     "storage",

@@ -1,5 +1,6 @@
 """Operator: one row of the table. Everything else about an operator is derived from its row."""
 import inspect
+import re
 
 from mxcy.base import MXNetTypeError, MXNetValueError, nearest
 from mxcy.ops.param import REQUIRED, Param
@@ -8,6 +9,8 @@ __all__ = ["REGISTRY", "ZERO", "Operator", "lookup"]
 
 #: Every operator by each of its names.
 REGISTRY = {}
+
+LATER_SECTIONS = re.compile(r"^(Notes|References|Examples)\n-+$", re.MULTILINE)
 
 
 def ZERO(F, g):
@@ -196,12 +199,15 @@ class Operator:
         extra = {"scalar": REQUIRED} if self.scalar else {}
         for key, default in {**extra, **{k: p.default for k, p in self.params.items()}}.items():
             arguments.append(kind(key, after, default=None if default is REQUIRED and not self.variadic else default))
-        arguments += [kind(key, kind.KEYWORD_ONLY, default=None) for key in ("out", "name")]
+        taken = {argument.name for argument in arguments}
+        arguments += [kind(key, kind.KEYWORD_ONLY, default=None) for key in ("out", "name") if key not in taken]
         return inspect.Signature(arguments)
 
     def document(self):
         """The docstring of the function that users call, numpydoc."""
-        lines = [self.doc, "", "Parameters", "----------"]
+        later = LATER_SECTIONS.search(self.doc)                 # numpydoc wants these after Parameters and Returns
+        text, rest = (self.doc[:later.start()].rstrip(), self.doc[later.start():]) if later else (self.doc, "")
+        lines = [text, "", "Parameters", "----------"]
         for name in self.inputs:
             lines.append(f"{'*' if self.variadic else ''}{name} : NDArray" +
                          (", optional" if name in self.optional_inputs else ""))
@@ -216,7 +222,7 @@ class Operator:
                   "    Of use in symbols only.", "", "Returns", "-------"]
         for name in self.outputs[:self.visible]:
             lines.append(f"{name} : NDArray")
-        return "\n".join(lines)
+        return "\n".join([*lines, "", rest] if rest else lines)
 
 
 def lookup(name):

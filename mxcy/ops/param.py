@@ -90,6 +90,7 @@ class Param:
         return parsed
 
     def check(self, value, where):
+        """Raise if a parsed value is out of bounds or none of the choices."""
         if self.choices is not None and value not in self.choices:
             raise MXNetValueError(f"{where} is {value!r}; expected {self.describe()}.{nearest(value, self.choices)}")
         for number in value if isinstance(value, tuple) else (value,):

@@ -155,10 +155,7 @@ class LARS(SGD):
 class SGLD(Optimizer):
     """Stochastic gradient Langevin dynamics [1]_: half a gradient step, and noise of variance ``lr``.
 
-    Parameters
-    ----------
-    **kwargs
-        See `Optimizer`.
+    The parameters are those of `Optimizer`.
 
     References
     ----------
