@@ -75,8 +75,8 @@ def load(folder, digits):
         return mx.test_utils.get_mnist(folder), "MNIST"
     try:
         return mx.test_utils.get_mnist(), "MNIST"
-    except OSError as error:
-        print(f"MNIST is not to be had ({error}); using the digits that ship with mxcy")
+    except OSError:
+        print("MNIST is neither in the data folder nor to be downloaded from here: using the digits that ship with mxcy")
         return mx.datasets.digits(), "digits"
 
 

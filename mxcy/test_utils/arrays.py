@@ -57,10 +57,12 @@ def rand_ndarray(shape, stype="default", density=None, dtype=None, modifier_func
     shape : tuple of int
     stype : str
         Must be 'default'.
-    density, modifier_func, shuffle_csr_indices, distribution : optional
+    density : optional
         For sparse arrays only.
     dtype : str, optional
         By default float32.
+    modifier_func, shuffle_csr_indices, distribution : optional
+        For sparse arrays only.
     ctx : Context, optional
 
     Returns

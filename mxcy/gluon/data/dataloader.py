@@ -44,7 +44,7 @@ class DataLoader:
 
     Examples
     --------
-    >>> loader = DataLoader(ArrayDataset([1, 2, 3], [4, 5, 6]), batch_size=2)
+    >>> loader = DataLoader(gluon.data.ArrayDataset([1, 2, 3], [4, 5, 6]), batch_size=2)
     >>> [(x.asnumpy().tolist(), y.asnumpy().tolist()) for x, y in loader]
     [([1, 2], [4, 5]), ([3], [6])]
     """
