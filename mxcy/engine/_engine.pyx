@@ -11,11 +11,14 @@ from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, fr
 from mxcy.engine._ready cimport Chain, chain_add
 from mxcy.engine._site cimport site_text, user_site
 from mxcy.engine._thread cimport pthread_atfork
-from mxcy.engine._workers cimport done_t, lane_size, serial, set_perform, stop, submit, wait_slice, wake_waiters
+from mxcy.engine._workers cimport done_t, serial, set_perform, stop, submit, thread_count, wait_slice, wake_waiters
 
 import atexit
 
 from mxcy.base import MXNetError, MXNetIndexError, MXNetTypeError, MXNetValueError
+
+cdef extern from "<omp.h>" nogil:
+    int omp_get_max_threads() noexcept
 
 KINDS = (MXNetValueError, MXNetTypeError, MXNetError, MXNetIndexError, MXNetError)
 
@@ -376,7 +379,7 @@ cdef bint is_serial() noexcept nogil:
 
 
 cdef int lane_threads() noexcept nogil:
-    return lane_size()
+    return min(thread_count(), omp_get_max_threads())   # the latter is what threadpoolctl sets
 
 
 def finish():

@@ -54,10 +54,23 @@ template <class T> static inline T power(T x, T y) {
 MXCY_BINARY(ROW)
 #undef ROW
 
+/* A power with the same exponent throughout: those that programs use most are products, quotients and roots. */
+template <class T> static void power_scalar(void* out, const void* const* inputs, ptrdiff_t n, const void* params) {
+    const T exponent = *static_cast<const T*>(inputs[1]);
+    auto each = [=](auto op) { tile_loop(static_cast<T*>(out), inputs, n, op, std::index_sequence<0>()); };
+    if (exponent == T(2)) each([](T x) { return x * x; });
+    else if (exponent == T(3)) each([](T x) { return x * x * x; });
+    else if (exponent == T(-1)) each([](T x) { return 1 / x; });
+    else if (exponent == T(.5)) each([](T x) { return x == -INF<T> ? INF<T> : std::sqrt(x) + 0; });
+    else tile<power_op, T, 2>(out, inputs, n, params);
+}
+
 static Tile binary_tile(const char* operation, int dtype) {
 #define ROW(name, expression) if (!std::strcmp(operation, #name)) return tile_of<name##_op, 2>(dtype);
     MXCY_BINARY(ROW)
 #undef ROW
+    if (!std::strcmp(operation, "power_scalar"))
+        return dtype == 0 ? power_scalar<float> : dtype == 1 ? power_scalar<double> : tile_of<power_op, 2>(dtype);
     return nullptr;
 }
 

@@ -29,6 +29,11 @@ def whole(function):
     return lambda x, scalar: function(x.astype(np.int64), int(scalar)).astype(x.dtype)
 
 
+def power(x, scalar):
+    with np.errstate(all="ignore"):
+        return np.power(x, np.full_like(x, scalar))          # NumPy takes square roots for a number .5
+
+
 def smooth_l1(x, scalar):
     s2 = scalar * scalar
     return np.where(np.abs(x) < 1 / s2, .5 * s2 * x * x, np.abs(x) - .5 / s2)
@@ -44,6 +49,9 @@ CASES = [
          dtypes=("float32",), id="truncates"),
     *(Case(f"_{stem}_scalar", [const([0., 1., -1., np.nan])], dict(scalar=s), given(oracle), grad=False)
       for stem, oracle in COMPARISONS.items() for s in (0., 1.)),
+    *(Case("_power_scalar", [const([0., -0., np.inf, -np.inf, np.nan, 1.5, -2.])], dict(scalar=s), power, grad=False,
+           id=f"edges,{s}") for s in (2., 3., -1., .5, 0., 1.5, -2.)),
+    *(Case("_power_scalar", [positive(3, 4)], dict(scalar=s), given(np.power)) for s in (2., 3., -1., .5)),
     *(Case("smooth_l1", [const([-3., -.4, -.05, .05, .3, 2.])], dict(scalar=s), smooth_l1) for s in (1., 2.)),
     Case("smooth_l1", [const([5, 0, -3], "int32")], dict(scalar=1.), lambda x, scalar: np.array([4, 0, 2]), grad=False,
          dtypes=("float32",), id="int32"),
