@@ -1,0 +1,224 @@
+# mxcy: kernel
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Optimizer updates of one weight or of many: one pass over everything, cut into chunks that the threads share.
+
+The inputs are groups, one for each weight: the weight, its gradient, the states, and with mixed precision a float32
+copy, which then is what gets updated. 16-bit floats are widened chunk by chunk.
+"""
+import struct
+
+from cython.parallel cimport prange
+from libc.math cimport isfinite
+from libc.stdint cimport uint16_t, uintptr_t
+from libc.string cimport memcpy
+
+from mxcy._types cimport BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Call, Tensor, itemsize, kernel_t
+from mxcy.ops._kernel cimport Kernel, flops_t
+
+cdef extern from "mxcy/ops/half.h" nogil:
+    void half_to_float "mxcy_half_to_float"(float* out, const uint16_t* x, Py_ssize_t n)
+    void float_to_half "mxcy_float_to_half"(uint16_t* out, const float* x, Py_ssize_t n)
+    void bfloat16_to_float "mxcy_bfloat16_to_float"(float* out, const uint16_t* x, Py_ssize_t n)
+    void float_to_bfloat16 "mxcy_float_to_bfloat16"(uint16_t* out, const float* x, Py_ssize_t n)
+
+cdef extern from "mxcy/ops/update.h" namespace "mxcy_update" nogil:
+    enum:
+        SGD, SGD_MOM, NAG, ADAM, ADAMW, RMSPROP, RMSPROP_CENTRED, FTRL, FTML, SIGN, SIGNUM, LAMB
+    ctypedef struct Numbers:
+        double lr, wd, rescale
+    ctypedef struct Step:
+        const Numbers* numbers
+        void* out
+        const void* weight
+        const void* grad
+        void* states[3]
+        Py_ssize_t n
+    ctypedef void (*sweep_t)(const Step* step) noexcept nogil
+    sweep_t sweep_of[T](int rule)
+
+cdef enum:
+    CHUNK = 16384                       # items that a thread takes at a time
+    TILE = 512                          # items that are widened at a time
+    ARRAYS = 6                          # weight, gradient, three states, copy
+
+cdef enum Tail:                         # what stands behind the groups
+    NOTHING = 0
+    RESCALE = 1                         # the factor of the gradients; no update if it is 0 or not finite
+    RATES = 2                           # learning rates and weight decays, instead of those in the parameters
+
+cdef struct UpdateParams:               # followed by lr and wd of every weight, if there are more than one
+    int rule
+    int states                          # of each weight
+    int mixed                           # a float32 copy of each weight stands last in its group
+    int steps                           # the output is the step, not the weight
+    int tail
+    int many                            # lr and wd of every weight follow
+    Numbers numbers
+
+
+cdef inline bint is_short(int dtype) noexcept nogil:
+    return dtype == FLOAT16 or dtype == BFLOAT16
+
+
+cdef inline void widen(float* out, const void* x, int dtype, Py_ssize_t n) noexcept nogil:
+    if dtype == FLOAT16:
+        half_to_float(out, <const uint16_t*>x, n)
+    else:
+        bfloat16_to_float(out, <const uint16_t*>x, n)
+
+
+cdef inline void narrow(void* out, const float* x, int dtype, Py_ssize_t n) noexcept nogil:
+    if dtype == FLOAT16:
+        float_to_half(<uint16_t*>out, x, n)
+    elif dtype == BFLOAT16:
+        float_to_bfloat16(<uint16_t*>out, x, n)
+    else:
+        memcpy(out, x, n * sizeof(float))
+
+
+cdef void update_wide(const UpdateParams* p, const Numbers* numbers, const Tensor* group, Tensor* out, Py_ssize_t at,
+                      Py_ssize_t n) noexcept nogil:
+    """Items at to at + n of one weight, all arrays of one dtype that needs no widening."""
+    cdef Step step
+    cdef int i
+    cdef Py_ssize_t offset = at * itemsize(group[1].dtype)
+    step.numbers, step.n = numbers, n
+    step.out, step.weight, step.grad = <char*>out.data + offset, <char*>group[0].data + offset, <char*>group[1].data + offset
+    for i in range(p.states):
+        step.states[i] = <char*>group[2 + i].data + offset
+    if group[1].dtype == FLOAT64:
+        sweep_of[double](p.rule)(&step)
+    else:
+        sweep_of[float](p.rule)(&step)
+
+
+cdef void update_short(const UpdateParams* p, const Numbers* numbers, const Tensor* group, Tensor* out, Py_ssize_t begin,
+                       Py_ssize_t end) noexcept nogil:
+    """As update_wide, with some arrays of 16-bit floats, or with a float32 copy of the weight."""
+    cdef float tiles[ARRAYS + 1][TILE]
+    cdef void* data[ARRAYS]
+    cdef Step step
+    cdef int i, count = 2 + p.states + p.mixed
+    cdef Py_ssize_t at = begin
+    step.numbers = numbers
+    while at < end:
+        step.n = min(<Py_ssize_t>TILE, end - at)
+        for i in range(count):
+            data[i] = <char*>group[i].data + at * itemsize(group[i].dtype)
+            if is_short(group[i].dtype):
+                widen(tiles[i], data[i], group[i].dtype, step.n)
+                data[i] = tiles[i]
+        step.weight, step.grad, step.out = data[count - 1 if p.mixed else 0], data[1], tiles[ARRAYS]
+        for i in range(p.states):
+            step.states[i] = data[2 + i]
+        sweep_of[float](p.rule)(&step)
+        if p.mixed and not p.steps:
+            memcpy(data[count - 1], tiles[ARRAYS], step.n * sizeof(float))
+        for i in range(p.states):
+            if is_short(group[2 + i].dtype):
+                narrow(<char*>group[2 + i].data + at * 2, <float*>data[2 + i], group[2 + i].dtype, step.n)
+        narrow(<char*>out.data + at * itemsize(out.dtype), tiles[ARRAYS], out.dtype, step.n)
+        at += TILE
+
+
+cdef void update_run(const UpdateParams* p, const Tensor* inputs, Tensor* outputs, int groups, Py_ssize_t begin,
+                     Py_ssize_t end) noexcept nogil:
+    """Chunks begin to end, counted through all weights."""
+    cdef int i = 0, k, size = 2 + p.states + p.mixed
+    cdef const Tensor* tail = inputs + groups * size
+    cdef const double* rates = <const double*>(p + 1)
+    cdef Numbers numbers = p.numbers
+    cdef Py_ssize_t chunk = begin, first = 0, chunks, at, n
+    cdef bint short_
+    if p.tail == RESCALE:
+        numbers.rescale = number_in(tail)
+        if not isfinite(numbers.rescale) or numbers.rescale == 0:
+            for i in range(groups):
+                if begin == 0 and outputs[i].data != inputs[i * size].data:
+                    memcpy(outputs[i].data, inputs[i * size].data, outputs[i].size * itemsize(outputs[i].dtype))
+            return
+    while chunk < end:
+        chunks = (outputs[i].size + CHUNK - 1) // CHUNK
+        if chunk >= first + chunks:
+            first += chunks
+            i += 1
+            continue
+        at = (chunk - first) * CHUNK
+        n = min(outputs[i].size, (end - first) * CHUNK) - at
+        if p.tail == RATES:
+            numbers.lr, numbers.wd = (<const float*>tail[0].data)[i], (<const float*>tail[1].data)[i]
+        elif p.many:
+            numbers.lr, numbers.wd = rates[i], rates[groups + i]
+        short_ = p.mixed
+        for k in range(size):
+            short_ = short_ or is_short(inputs[i * size + k].dtype)
+        if short_:
+            update_short(p, &numbers, inputs + i * size, &outputs[i], at, at + n)
+        else:
+            update_wide(p, &numbers, inputs + i * size, &outputs[i], at, n)
+        chunk += (n + CHUNK - 1) // CHUNK
+
+
+cdef double number_in(const Tensor* x) noexcept nogil:
+    """The first item of a float array."""
+    cdef float value
+    if x.dtype == FLOAT64:
+        return (<const double*>x.data)[0]
+    if x.dtype == FLOAT32:
+        return (<const float*>x.data)[0]
+    widen(&value, x.data, x.dtype, 1)
+    return value
+
+
+cdef int update_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef const UpdateParams* p = <const UpdateParams*>call.params
+    cdef int i, groups = (call.n_inputs - p.tail) // (2 + p.states + p.mixed)
+    cdef Py_ssize_t chunks = 0, run, runs
+    for i in range(groups):
+        chunks += (outputs[i].size + CHUNK - 1) // CHUNK
+    if call.threads == 1 or chunks < 2:
+        update_run(p, inputs, outputs, groups, 0, chunks)
+        return 0
+    runs = min(chunks, 8 * call.threads)        # a few per thread: one may be slower than another
+    for run in prange(runs, num_threads=call.threads, schedule="dynamic"):
+        update_run(p, inputs, outputs, groups, chunks * run // runs, chunks * (run + 1) // runs)
+    return 0
+
+
+cdef double update_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
+    """What costs the time is the traffic: about 0.2 ns for each item of each array, in the units of an operation."""
+    cdef double items = 0
+    cdef int i
+    for i in range(call.n_inputs):
+        items += inputs[i].size
+    return items * 13
+
+
+# -- the kernels -------------------------------------------------------------------------------------------------------
+
+def kernel(name, int rule, int states, mixed=False, tail=NOTHING, steps=False, extra=None):
+    """A Kernel for one rule. ``extra`` gives the rule's two extra numbers from the parameters."""
+
+    def pack(params):
+        def number(*names, default=0.0):
+            return next((params[n] for n in names if params.get(n) is not None), default)
+
+        lrs, wds = params.get("lrs", ()), params.get("wds", ())
+        count = params.get("num_weights", 1)
+        lrs, wds = (tuple(x) * count if len(x) == 1 else tuple(x) for x in (lrs, wds))
+        own = tuple(extra(params)) if extra else ()
+        return struct.pack("=6i10d", rule, states, mixed, steps, tail, bool(lrs),
+                           number("lr"), number("wd"), number("rescale_grad", default=1.0),
+                           number("clip_gradient", "clip_grad", default=-1.0), number("momentum"),
+                           number("beta1", "gamma1"), number("beta2", "gamma2"), number("epsilon"),
+                           *own, *(0.0,) * (2 - len(own))) + struct.pack(f"={len(lrs) + len(wds)}d", *lrs, *wds)
+
+    table = dict.fromkeys((FLOAT32, FLOAT64, FLOAT16, BFLOAT16), <uintptr_t><kernel_t>update_kernel)
+    return Kernel(name, table, pack=pack, inplace=True, parallel=True, flops=<uintptr_t><flops_t>update_flops)
+
+
+def unbias(params):
+    """What the moments of step t are divided by, for their start at 0; 1 if there is to be no correction."""
+    if not params.get("bias_correction", True):
+        return 1.0, 1.0
+    return 1 - params["beta1"] ** params["t"], 1 - params["beta2"] ** params["t"]
