@@ -13,23 +13,24 @@ if LEVEL is None:
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
-    "unary",
-    "binary",
-    "scalar",
     "activation",
+    "binary",
     "cast",
-    "select",
-    "creation",
     "convolution",
-    "pooling",
+    "creation",
     "dense",
-    "matrix",
-    "reduce",
-    "softmax",
-    "random",
     "dropout",
+    "matrix",
+    "pooling",
+    "random",
+    "reduce",
+    "scalar",
+    "select",
     "shape",
     "slicing",
+    "softmax",
+    "unary",
+    "update",
 ]
 
 for topic in TOPICS:

@@ -194,31 +194,100 @@ cdef double update_flops(const Tensor* inputs, const Tensor* outputs, const Call
     return items * 13
 
 
+cdef double lamb_ratio(double length, double step, const double* p) noexcept nogil:
+    """Length of the weight, within bounds, over that of the step. p: learning rate, lower and upper bound."""
+    if p[1] >= 0:
+        length = max(length, p[1])
+    if p[2] >= 0:
+        length = min(length, p[2])
+    return 1 if length == 0 or step == 0 else length / step
+
+
+cdef int scaled_step_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    """weight - lr ratio g; inputs: weight, g, the two lengths, and maybe a float32 copy of the weight."""
+    cdef const double* p = <const double*>call.params
+    cdef const Tensor* copy = &inputs[4 if call.n_inputs == 5 else 0]
+    cdef double rate = p[0] * lamb_ratio(number_in(&inputs[2]), number_in(&inputs[3]), p)
+    cdef float rate32 = <float>rate
+    cdef float tiles[2][TILE]
+    cdef float* weight
+    cdef float* g
+    cdef Py_ssize_t i, at = 0, n
+    if outputs[0].dtype == FLOAT64:
+        for i in range(outputs[0].size):
+            (<double*>outputs[0].data)[i] = (<double*>copy.data)[i] - rate * (<double*>inputs[1].data)[i]
+        return 0
+    while at < outputs[0].size:
+        n = min(<Py_ssize_t>TILE, outputs[0].size - at)
+        weight, g = tile_of(copy, at, n, tiles[0]), tile_of(&inputs[1], at, n, tiles[1])
+        for i in range(n):
+            tiles[0][i] = weight[i] - rate32 * g[i]
+        if call.n_inputs == 5:
+            memcpy(weight, tiles[0], n * sizeof(float))
+        narrow(<char*>outputs[0].data + at * itemsize(outputs[0].dtype), tiles[0], outputs[0].dtype, n)
+        at += n
+    return 0
+
+
+cdef float* tile_of(const Tensor* x, Py_ssize_t at, Py_ssize_t n, float* tile) noexcept nogil:
+    """n items as float32: where they are, or widened into the tile."""
+    cdef char* data = <char*>x.data + at * itemsize(x.dtype)
+    if not is_short(x.dtype):
+        return <float*>data
+    widen(tile, data, x.dtype, n)
+    return tile
+
+
 # -- the kernels -------------------------------------------------------------------------------------------------------
 
-def kernel(name, int rule, int states, mixed=False, tail=NOTHING, steps=False, extra=None):
+def single(double x):
+    """x rounded to float32, as MXNet keeps parameters: updates of float64 weights then agree to the last digits."""
+    return <double><float>x
+
+
+def floats(uintptr_t function):
+    return dict.fromkeys((FLOAT32, FLOAT64, FLOAT16, BFLOAT16), function)
+
+
+RULES = {"sgd": SGD, "sgd_mom": SGD_MOM, "nag": NAG, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP,
+         "rmsprop_centred": RMSPROP_CENTRED, "ftrl": FTRL, "ftml": FTML, "sign": SIGN, "signum": SIGNUM, "lamb": LAMB}
+TAILS = {None: NOTHING, "rescale": RESCALE, "rates": RATES}
+
+
+def kernel(name, rule, int states, mixed=False, tail=None, steps=False, extra=None):
     """A Kernel for one rule. ``extra`` gives the rule's two extra numbers from the parameters."""
 
     def pack(params):
         def number(*names, default=0.0):
-            return next((params[n] for n in names if params.get(n) is not None), default)
+            return single(next((params[n] for n in names if n in params), default))
 
         lrs, wds = params.get("lrs", ()), params.get("wds", ())
         count = params.get("num_weights", 1)
-        lrs, wds = (tuple(x) * count if len(x) == 1 else tuple(x) for x in (lrs, wds))
+        lrs, wds = (x * count if len(x) == 1 else x for x in (lrs, wds))
+        if "etas" in params:            # a multiplier of the step is one of both its parts
+            etas = params["etas"] * count if len(params["etas"]) == 1 else params["etas"]
+            lrs, wds = (tuple(a * b for a, b in zip(x, etas)) for x in (lrs, wds))
         own = tuple(extra(params)) if extra else ()
-        return struct.pack("=6i10d", rule, states, mixed, steps, tail, bool(lrs),
+        return struct.pack("=6i10d", RULES[rule], states, mixed, steps, TAILS[tail], bool(lrs),
                            number("lr"), number("wd"), number("rescale_grad", default=1.0),
                            number("clip_gradient", "clip_grad", default=-1.0), number("momentum"),
                            number("beta1", "gamma1"), number("beta2", "gamma2"), number("epsilon"),
-                           *own, *(0.0,) * (2 - len(own))) + struct.pack(f"={len(lrs) + len(wds)}d", *lrs, *wds)
+                           *own, *(0.0,) * (2 - len(own))) + struct.pack(f"={len(lrs) + len(wds)}d", *map(single, lrs), *map(single, wds))
 
-    table = dict.fromkeys((FLOAT32, FLOAT64, FLOAT16, BFLOAT16), <uintptr_t><kernel_t>update_kernel)
-    return Kernel(name, table, pack=pack, inplace=True, parallel=True, flops=<uintptr_t><flops_t>update_flops)
+    return Kernel(name, floats(<uintptr_t><kernel_t>update_kernel), pack=pack, inplace=True, parallel=True, flops=<uintptr_t><flops_t>update_flops)
+
+
+def numbers(*names):
+    """The extra numbers of a rule that are just parameters."""
+    return lambda params: [single(params[name]) for name in names]
 
 
 def unbias(params):
     """What the moments of step t are divided by, for their start at 0; 1 if there is to be no correction."""
     if not params.get("bias_correction", True):
         return 1.0, 1.0
-    return 1 - params["beta1"] ** params["t"], 1 - params["beta2"] ** params["t"]
+    return tuple(1 - single(params[beta]) ** params["t"] for beta in ("beta1", "beta2"))
+
+
+scaled_step = Kernel("scaled_step", floats(<uintptr_t><kernel_t>scaled_step_kernel), inplace=True,
+                     pack=lambda p: struct.pack("3d", p["lr"], p["lower_bound"], p["upper_bound"]))

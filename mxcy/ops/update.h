@@ -35,6 +35,7 @@ template <class T> struct Rule {
     explicit Rule(const Numbers& p) : lr(T(p.lr)), wd(T(p.wd)), rescale(T(p.rescale)), most(limit<T>(p.clip)) {}
     T scaled(T g) const { return within(rescale * g, most); }
     T decayed(T w, T g) const { return scaled(g) + wd * w; }
+    T limited(T w, T g) const { return within(rescale * g + wd * w, most); }
 };
 
 template <class T> struct Sgd : Rule<T> {
@@ -76,7 +77,7 @@ template <class T> struct Moments : Rule<T> {           /* mean and mean square 
 template <class T> struct Adam : Moments<T> {
     using Moments<T>::Moments;
     T operator()(T w, T g, T& mean, T& square, T&) const {
-        this->average(this->decayed(w, g), mean, square);
+        this->average(this->limited(w, g), mean, square);
         return w - this->lr * mean / (std::sqrt(square) + this->epsilon);
     }
 };
@@ -105,7 +106,7 @@ template <class T> struct RmsProp : Rule<T> {           /* beta1: gamma1; extra:
     explicit RmsProp(const Numbers& p)
         : Rule<T>(p), gamma1(T(p.beta1)), rest1(1 - gamma1), epsilon(T(p.epsilon)), most_weight(limit<T>(p.extra[0])) {}
     T operator()(T w, T g, T& square, T&, T&) const {
-        g = this->decayed(w, g);
+        g = this->limited(w, g);
         square = rest1 * g * g + gamma1 * square;
         return within(w - this->lr * (g / std::sqrt(square + epsilon)), most_weight);
     }
@@ -116,7 +117,7 @@ template <class T> struct RmsPropCentred : RmsProp<T> { /* and beta2: gamma2 */
     const T gamma2;
     explicit RmsPropCentred(const Numbers& p) : RmsProp<T>(p), gamma2(T(p.beta2)) {}
     T operator()(T w, T g, T& square, T& mean, T& delta) const {
-        g = this->decayed(w, g);
+        g = this->limited(w, g);
         square = this->rest1 * g * g + this->gamma1 * square;
         mean = this->rest1 * g + this->gamma1 * mean;
         delta = gamma2 * delta - this->lr * (g / std::sqrt(square - mean * mean + this->epsilon));
@@ -133,7 +134,7 @@ template <class T> struct Ftrl : Rule<T> {              /* extra: lamda1, beta *
         z += g - (std::sqrt(n + g * g) - std::sqrt(n)) * w / this->lr;
         n += g * g;
         const T next = (sign(z) * lamda1 - z) / ((beta + std::sqrt(n)) / this->lr + this->wd);
-        return std::abs(z) > lamda1 ? next : T(0);
+        return next * T(std::abs(z) > lamda1);          /* so that NaN stays */
     }
 };
 
@@ -142,7 +143,7 @@ template <class T> struct Ftml : Moments<T> {           /* extra: what the momen
     const T bias1, bias2;
     explicit Ftml(const Numbers& p) : Moments<T>(p), bias1(T(p.extra[0])), bias2(T(p.extra[1])) {}
     T operator()(T w, T g, T& d, T& v, T& z) const {
-        g = within(this->rescale * g + this->wd * w, this->most);
+        g = this->limited(w, g);
         v = this->beta2 * v + this->rest2 * g * g;
         const T next = bias1 / this->lr * (std::sqrt(v / bias2) + this->epsilon);
         z = this->beta1 * z + this->rest1 * g - (next - this->beta1 * d) * w;

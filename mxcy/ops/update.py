@@ -26,20 +26,26 @@ def averaging(beta1=0.9, beta2=0.999, epsilon=1e-8):
 # -- rules that all share ----------------------------------------------------------------------------------------------
 
 
-def declare(name, states, doc, rule, *, mixed=False, tail="", extra=None, aliases=(), **params):
-    """An update of one weight. ``states`` are the names of its states, ``tail`` names what stands behind the group."""
+def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra=None, **params):
+    """An update of one weight.
+
+    ``states`` are the names of its states, ``tail`` names what stands behind the group. With ``steps`` the result is a
+    step, of the dtype of the states, and not the weight.
+    """
     states = states.split()
     inputs = ["weight", "grad", *states, *["weight32"] * mixed]
-    operator = Operator(name, " ".join([*inputs, *tail.split()]), doc, mutates=inputs[2:], aliases=aliases, **params)
+    operator = Operator(name, " ".join([*inputs, *tail.split()]), doc, mutates=inputs[2:len(states) + 2] if steps else inputs[2:], **params)
 
     @operator.infer_shape
     def same_shapes(weight):
-        return dict(dict.fromkeys(inputs[1:], weight), out=weight)
+        return dict(dict.fromkeys(inputs[1:], weight), out=weight, **dict.fromkeys(tail.split(), (1,)))
 
-    if mixed or tail:
+    if steps:
+        operator.infer_type(lambda mean: mean)
+    elif mixed or tail:
         operator.infer_type(lambda weight: weight)
-    operator.cpu = kernel.kernel(name, rule, len(states), mixed, extra=extra,
-                                 tail=kernel.RESCALE if tail else kernel.NOTHING)
+    operator.cpu = kernel.kernel(name, rule, len(states), mixed, steps=steps, extra=extra,
+                                 tail="rescale" if tail else None)
     return operator
 
 
@@ -79,7 +85,7 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
 
     if "lrs" in params:
         operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
-    tail = kernel.RATES if preloaded else kernel.RESCALE if rescaled else kernel.NOTHING
+    tail = "rates" if preloaded else "rescale" if rescaled else None
     operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, extra=extra)
     return operator
 
@@ -110,30 +116,30 @@ NAG = """Gradient descent with Nesterov's momentum.
 """
 MIXED = " The weight is kept in ``weight32`` as float32 too."
 
-declare("sgd_update", "", SGD, kernel.SGD, **LR, **WD, **SCALE, **LAZY)
-declare("mp_sgd_update", "", SGD + MIXED, kernel.SGD, mixed=True, **LR, **WD, **SCALE, **LAZY)
-declare("sgd_mom_update", "mom", SGD_MOM, kernel.SGD_MOM, **LR, **MOMENTUM, **WD, **SCALE, **LAZY)
-declare("mp_sgd_mom_update", "mom", SGD_MOM + MIXED, kernel.SGD_MOM, mixed=True, **LR, **MOMENTUM, **WD, **SCALE, **LAZY)
-declare("nag_mom_update", "mom", NAG, kernel.NAG, **LR, **MOMENTUM, **WD, **SCALE)
-declare("mp_nag_mom_update", "mom", NAG + MIXED, kernel.NAG, mixed=True, **LR, **MOMENTUM, **WD, **SCALE)
+declare("sgd_update", "", SGD, "sgd", **LR, **WD, **SCALE, **LAZY)
+declare("mp_sgd_update", "", SGD + MIXED, "sgd", mixed=True, **LR, **WD, **SCALE, **LAZY)
+declare("sgd_mom_update", "mom", SGD_MOM, "sgd_mom", **LR, **MOMENTUM, **WD, **SCALE, **LAZY)
+declare("mp_sgd_mom_update", "mom", SGD_MOM + MIXED, "sgd_mom", mixed=True, **LR, **MOMENTUM, **WD, **SCALE, **LAZY)
+declare("nag_mom_update", "mom", NAG, "nag", **LR, **MOMENTUM, **WD, **SCALE)
+declare("mp_nag_mom_update", "mom", NAG + MIXED, "nag", mixed=True, **LR, **MOMENTUM, **WD, **SCALE)
 
 for prefix, rates, preloaded in (("", RATES, False), ("preloaded_", {}, True)):
-    declare_many(f"{prefix}multi_sgd_update", "weight, grad", "`sgd_update` of several weights.", kernel.SGD, 0,
+    declare_many(f"{prefix}multi_sgd_update", "weight, grad", "`sgd_update` of several weights.", "sgd", 0,
                  preloaded=preloaded, **rates, **SCALE, **COUNT)
     declare_many(f"{prefix}multi_sgd_mom_update", "weight, grad, mom", "`sgd_mom_update` of several weights.",
-                 kernel.SGD_MOM, 1, preloaded=preloaded, **rates, **MOMENTUM, **SCALE, **COUNT)
+                 "sgd_mom", 1, preloaded=preloaded, **rates, **MOMENTUM, **SCALE, **COUNT)
     declare_many(f"{prefix}multi_mp_sgd_update", "weight, grad, weight32", "`mp_sgd_update` of several weights.",
-                 kernel.SGD, 0, mixed=True, preloaded=preloaded, **rates, **SCALE, **COUNT)
+                 "sgd", 0, mixed=True, preloaded=preloaded, **rates, **SCALE, **COUNT)
     declare_many(f"{prefix}multi_mp_sgd_mom_update", "weight, grad, mom, weight32",
-                 "`mp_sgd_mom_update` of several weights.", kernel.SGD_MOM, 1, mixed=True, preloaded=preloaded,
+                 "`mp_sgd_mom_update` of several weights.", "sgd_mom", 1, mixed=True, preloaded=preloaded,
                  **rates, **MOMENTUM, **SCALE, **COUNT)
 
 # -- signs of gradients ------------------------------------------------------------------------------------------------
 
 declare("signsgd_update", "", "A step of size ``lr`` against the sign of the gradient; ``wd`` shrinks the weight.",
-        kernel.SIGN, **LR, **WD, **SCALE)
-declare("signum_update", "mom", "A step of size ``lr`` along the sign of the momentum.", kernel.SIGNUM,
-        extra=lambda p: (p["wd_lh"],), **LR, **MOMENTUM, **WD, **SCALE,
+        "sign", **LR, **WD, **SCALE)
+declare("signum_update", "mom", "A step of size ``lr`` along the sign of the momentum.", "signum",
+        extra=kernel.numbers("wd_lh"), **LR, **MOMENTUM, **WD, **SCALE,
         wd_lh=Param(float, 0.0, doc="How much of the weight is taken off, apart from the momentum."))
 
 # -- averages of squared gradients -------------------------------------------------------------------------------------
@@ -162,44 +168,73 @@ item, is 0 or not finite: that is how a loss that overflowed is skipped.
 """
 
 
-def eta(params):
-    return (params["eta"],)
-
-
-def first_eta(params):
-    """The kernel takes one schedule multiplier; several are folded into the rates by `multi_eta`."""
-    return (params["etas"][0],)
-
-
 ETA = dict(eta=Param(float, doc="Multiplier of the whole step."))
+ETAS = dict(etas=Param(Floats, doc="Multipliers of the whole step, one for each weight."))
 
-declare("adam_update", "mean var", ADAM, kernel.ADAM, **LR, **averaging(), **WD, **SCALE, **LAZY)
-declare("_adamw_update", "mean var", ADAMW, kernel.ADAMW, tail="rescale_grad", extra=eta,
+declare("adam_update", "mean var", ADAM, "adam", **LR, **averaging(), **WD, **SCALE, **LAZY)
+declare("_adamw_update", "mean var", ADAMW, "adamw", tail="rescale_grad", extra=kernel.numbers("eta"),
         **LR, **averaging(), **WD, **ETA, **CLIP)
-declare("_mp_adamw_update", "mean var", ADAMW, kernel.ADAMW, mixed=True, tail="rescale_grad", extra=eta,
+declare("_mp_adamw_update", "mean var", ADAMW, "adamw", mixed=True, tail="rescale_grad", extra=kernel.numbers("eta"),
         **LR, **averaging(), **WD, **ETA, **CLIP)
 for mixed in (False, True):
+    declare_many(f"_multi_{'mp_' * mixed}adamw_update", "weight, grad, mean, var" + ", weight32" * mixed,
+                 "`_adamw_update` of several weights.", "adamw", 2, mixed=mixed, rescaled=True,
+                 extra=lambda p: (1.0,), lrs=RATES["lrs"], **averaging(), wds=RATES["wds"], **ETAS, **CLIP, **COUNT)
     declare_many(f"_multi_{'mp_' * mixed}adam_update", "weight, grad, mean, var" + ", weight32" * mixed,
-                 "`adam_update` of several weights.", kernel.ADAM, 2, mixed=mixed, **RATES, **averaging(), **SCALE, **COUNT)
+                 "`adam_update` of several weights.", "adam", 2, mixed=mixed, **RATES, **averaging(), **SCALE, **COUNT)
 
 WEIGHT_CLIP = dict(clip_weights=Param(float, -1.0, doc="Largest magnitude of an item of the weight; negative: any."))
 
 declare("rmsprop_update", "n",
         """RMSProp: a step along the gradient over the root of the average of its square, ``n``.""",
-        kernel.RMSPROP, extra=lambda p: (p["clip_weights"],), **LR,
+        "rmsprop", extra=kernel.numbers("clip_weights"), **LR,
         gamma1=Param(float, 0.95, doc="Share of the old average."),
         epsilon=Param(float, 1e-8, doc="Added to the average."), **WD, **SCALE, **WEIGHT_CLIP)
 declare("rmspropalex_update", "n g delta",
         """RMSProp in Graves's form, with momentum, and with the variance of the gradient in place of its square.""",
-        kernel.RMSPROP_CENTRED, extra=lambda p: (p["clip_weights"],), **LR,
+        "rmsprop_centred", extra=kernel.numbers("clip_weights"), **LR,
         gamma1=Param(float, 0.95, doc="Share of the old averages."),
         gamma2=Param(float, 0.9, doc="Share of the last step that is repeated."),
         epsilon=Param(float, 1e-8, doc="Added to the variance."), **WD, **SCALE, **WEIGHT_CLIP)
-declare("ftrl_update", "z n", "Follow the regularized leader: sparse weights through ``lamda1``.", kernel.FTRL,
-        extra=lambda p: (p["lamda1"], p["beta"]), **LR,
+declare("ftrl_update", "z n", "Follow the regularized leader: sparse weights through ``lamda1``.", "ftrl",
+        extra=kernel.numbers("lamda1", "beta"), **LR,
         lamda1=Param(float, 0.01, doc="L1 penalty."),
         beta=Param(float, 1.0, doc="Smooths the learning rate of each item."), **WD, **SCALE)
-declare("ftml_update", "d v z", "Follow the moving leader.", kernel.FTML, extra=kernel.unbias, **LR,
+declare("ftml_update", "d v z", "Follow the moving leader.", "ftml", extra=kernel.unbias, **LR,
         **averaging(beta1=0.6), t=Param(int, min=1, doc="Number of this update, from 1."), **WD,
         rescale_grad=Param(float, 1.0, doc="Factor of the gradient, before all else."),
         clip_grad=Param(float, -1.0, doc="Largest magnitude of an item of the gradient; negative: any."))
+
+# -- layer-wise rates --------------------------------------------------------------------------------------------------
+
+LAMB = """The first half of LAMB: the step of Adam with weight decay. Its length, against that of the weight, scales the rate
+in `lamb_update_phase2`.
+
+::
+
+    mean = beta1 * mean + (1 - beta1) * grad
+    var = beta2 * var + (1 - beta2) * grad**2
+    out = mean / (1 - beta1**t) / (sqrt(var / (1 - beta2**t)) + epsilon) + wd * weight
+
+where the gradient was multiplied by ``rescale_grad`` and clipped.
+"""
+for mixed in (False, True):
+    step = declare(f"{'mp_' * mixed}lamb_update_phase1", "mean var", LAMB, "lamb", mixed=mixed, steps=True,
+                   extra=kernel.unbias, **averaging(epsilon=1e-6),
+                   t=Param(int, min=1, doc="Number of this update, from 1."),
+                   bias_correction=Param(bool, True, doc="Correct the averages for their start at 0."),
+                   wd=Param(float, doc="Weight decay."), **SCALE)
+    scaled = Operator(
+        f"{'mp_' * mixed}lamb_update_phase2", "weight g r1 r2" + " weight32" * mixed,
+        "The second half of LAMB: ``weight - lr * (r1 / r2) * g``; the ratio counts as 1 if a length is 0."
+        + " The weight is kept in ``weight32`` as float32 too." * mixed,
+        mutates=("weight32",) * mixed, lr=Param(float, doc="Learning rate."),
+        lower_bound=Param(float, -1.0, doc="Least length of the weight that counts; negative: none."),
+        upper_bound=Param(float, -1.0, doc="Largest length of the weight that counts; negative: none."))
+
+    @scaled.infer_shape
+    def lamb_shapes(weight):
+        return dict(weight32=weight, g=weight, r1=(1,), r2=(1,), out=weight)
+
+    scaled.infer_type(lambda weight: weight)
+    scaled.cpu = kernel.scaled_step
