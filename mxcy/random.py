@@ -4,10 +4,11 @@ The parameters of a distribution are numbers or NDArrays of one shape. With arra
 own, and ``shape`` is what is drawn from each. A seed gives the same numbers whatever the number of threads; a new
 process starts with seed 0.
 """
-from mxcy.base import MXNetTypeError
-from mxcy.imperative._invoke import F
+from mxcy.base import MXNetTypeError, nearest
+from mxcy.imperative._invoke import F, Function
 from mxcy.ndarray._ndarray import NDArray
 from mxcy.ops import _generator
+from mxcy.ops.operator import REGISTRY
 
 __all__ = ["exponential", "gamma", "generalized_negative_binomial", "multinomial", "negative_binomial", "normal",
            "poisson", "randint", "randn", "seed", "shuffle", "uniform"]
@@ -29,6 +30,14 @@ def seed(seed_state, ctx="all"):
         except AttributeError:
             raise MXNetTypeError(f"seed: seed_state is {seed_state!r}; expected an int") from None
     _generator.set_state(seed_state)
+
+
+def __getattr__(name):
+    """Operators of random numbers that have no function here, such as ``normal_like``."""
+    operator = REGISTRY.get(f"_random_{name}")
+    if operator is None or name.startswith("_"):
+        raise AttributeError(f"mx.random has no {name!r}.{nearest(name, __all__)}")
+    return Function(operator, name)
 
 
 def draw(name, parameters, shape, dtype, ctx, out):
