@@ -26,6 +26,7 @@ TOPICS = [
     "reduce",
     "scalar",
     "select",
+    "indexing",
     "shape",
     "slicing",
     "softmax",
