@@ -18,6 +18,8 @@ TOPICS = [
     "cast",
     "convolution",
     "creation",
+    "pooling",
+    "norm",
     "dense",
     "dropout",
     "matrix",
