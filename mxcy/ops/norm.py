@@ -99,7 +99,7 @@ def _(output_mean_var):
 
 
 # Only backward moves the averages.
-batch_norm.rule("changes_given", lambda: ())
+batch_norm.changes_given(lambda: ())
 
 
 @batch_norm.infer_shape
