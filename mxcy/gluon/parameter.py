@@ -343,6 +343,7 @@ class Constant(Parameter):
     def grad_req(self, req):
         if req != "null":
             raise MXNetTypeError(f"Constant {self.name!r} takes no gradient: grad_req must be 'null', got {req!r}")
+        self._grad_req = req
 
 
 def _contexts(ctx):

@@ -52,7 +52,7 @@ class Sequential(_Chain, Block):
     --------
     >>> net = Sequential()
     >>> with net.name_scope():
-    ...     net.add(nn.Dense(10, activation="relu"), nn.Dense(20))
+    ...     net.add(gluon.nn.Dense(10, activation="relu"), gluon.nn.Dense(20))
     """
 
     def __init__(self, prefix=None, params=None):
