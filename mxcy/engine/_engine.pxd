@@ -70,6 +70,7 @@ cdef int var_wait(Var* var) except -1                   # until pending writes a
 cdef int var_wait_idle(Var* var) except -1              # until pending reads and writes are done
 cdef int var_take(Var* var, bint write) except -1       # wait, then hold it as var_try does: to read or write in place
 cdef int wait_all() except -1
+cdef int wait_some() except -1                          # until half of what is pending is done; at once within a task
 cdef int raise_error(Error* error) except -1            # as an exception of the MXNetError family
 cdef int site_here() except -1                          # GIL held: number of the user's line that runs now, for Task.site
 

@@ -6,19 +6,16 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from mxcy.engine._atomic cimport (ACQ_REL, ACQUIRE, RELAXED, SEQ_CST, add, add64, add_long, load, load64,
-                                  load_pointer, spin_lock, spin_unlock, store, store_pointer)
+                                  load_pointer, spin_lock, spin_unlock, store, store64, store_pointer)
 from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, free_to_write, take_back
 from mxcy.engine._ready cimport Chain, chain_add
 from mxcy.engine._site cimport site_text, user_site
 from mxcy.engine._thread cimport pthread_atfork
-from mxcy.engine._workers cimport done_t, serial, set_perform, stop, submit, thread_count, wait_slice, wake_waiters
+from mxcy.engine._workers cimport done_t, inside_task, lane_size, serial, set_perform, stop, submit, wait_slice, wake_waiters
 
 import atexit
 
 from mxcy.base import MXNetError, MXNetIndexError, MXNetTypeError, MXNetValueError
-
-cdef extern from "<omp.h>" nogil:
-    int omp_get_max_threads() noexcept
 
 KINDS = (MXNetValueError, MXNetTypeError, MXNetError, MXNetIndexError, MXNetError)
 
@@ -35,6 +32,9 @@ cdef int order                  # held while a task asks for its variables, so t
 cdef int free_lock              # guards the lists of free blocks
 cdef FreeTasks[N_FREE] free_tasks
 cdef int64_t outstanding        # tasks pushed and not ended
+cdef int64_t watched = -1       # how few of them the least patient of those who wait for them waits for
+cdef int watchers
+cdef int watch_lock             # guards these two
 cdef int unseen_lock
 cdef Error* unseen              # the first failure that nobody has been told of
 
@@ -266,7 +266,7 @@ cdef void perform(Task* task, Chain* ready) noexcept nogil:
     if error != NULL:
         error_drop(error)
     task_free(task)
-    if add64(&outstanding, -1, SEQ_CST) == 0:
+    if add64(&outstanding, -1, SEQ_CST) <= load64(&watched, SEQ_CST):
         wake_waiters()
 
 
@@ -290,8 +290,8 @@ cdef bint is_idle(void* what) noexcept nogil:
     return idle
 
 
-cdef bint is_all_done(void* what) noexcept nogil:
-    return load64(&outstanding, SEQ_CST) == 0
+cdef bint is_down_to(void* what) noexcept nogil:
+    return load64(&outstanding, SEQ_CST) <= (<int64_t*>what)[0]
 
 
 cdef int wait(done_t done, void* what, Var* var) except -1:
@@ -355,10 +355,36 @@ cdef int var_take(Var* var, bint write) except -1:
     return 0
 
 
+cdef int wait_down_to(int64_t goal) except -1:
+    """Until at most so many tasks are pending."""
+    global watched, watchers
+    if is_down_to(&goal):
+        return 0
+    spin_lock(&watch_lock)
+    watchers += 1
+    store64(&watched, max(watched, goal), SEQ_CST)
+    spin_unlock(&watch_lock)
+    try:
+        wait(is_down_to, &goal, NULL)
+    finally:
+        spin_lock(&watch_lock)
+        watchers -= 1
+        if watchers == 0:
+            store64(&watched, -1, SEQ_CST)
+        spin_unlock(&watch_lock)
+    return 0
+
+
+cdef int wait_some() except -1:
+    if not inside_task():               # what is pending may need the task that asks
+        wait_down_to(load64(&outstanding, RELAXED) // 2)
+    return 0
+
+
 cdef int wait_all() except -1:
     global unseen
     cdef Error* error
-    wait(is_all_done, NULL, NULL)
+    wait_down_to(0)
     spin_lock(&unseen_lock)
     error = unseen
     unseen = NULL
@@ -379,14 +405,14 @@ cdef bint is_serial() noexcept nogil:
 
 
 cdef int lane_threads() noexcept nogil:
-    return min(thread_count(), omp_get_max_threads())   # the latter is what threadpoolctl sets
+    return lane_size()
 
 
 def finish():
     """Let everything end and stop the threads; what is pushed later runs in its caller. Called at exit."""
     cdef bint drained = False
     try:
-        wait(is_all_done, NULL, NULL)
+        wait_down_to(0)
         drained = True
     finally:
         with nogil:
@@ -398,9 +424,11 @@ cdef void before_fork() noexcept nogil:
     spin_lock(&order)
     spin_lock(&free_lock)
     spin_lock(&unseen_lock)
+    spin_lock(&watch_lock)
 
 
 cdef void after_fork() noexcept nogil:
+    spin_unlock(&watch_lock)
     spin_unlock(&unseen_lock)
     spin_unlock(&free_lock)
     spin_unlock(&order)

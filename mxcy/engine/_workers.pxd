@@ -11,5 +11,6 @@ cdef void submit(Chain* ready) noexcept nogil               # run soon; now and 
 cdef void wait_slice(done_t done, void* what) noexcept nogil    # help or sleep until done, at most some 50 ms
 cdef void wake_waiters() noexcept nogil                     # something that a done_t looks at has changed
 cdef bint serial() noexcept nogil
-cdef int thread_count() noexcept nogil
+cdef int lane_size() noexcept nogil                         # threads that a lane task pushed now will get
 cdef void stop(bint join) noexcept nogil                    # no task may be pending if join; serial from now on
+cdef bint inside_task() noexcept nogil                      # whether a task runs in this thread

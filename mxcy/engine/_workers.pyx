@@ -1,8 +1,9 @@
 # cython: language_level=3
 """Worker threads, where tasks wait for one, and who sleeps when there is none.
 
-Worker 0 is the lane worker: alone it runs lane tasks, with all threads, so that there is one OpenMP team and results
-do not depend on where a task ran. General tasks run on every worker, and on threads that wait, with one thread each.
+A lane task gets all threads, and one runs at a time: on worker 0, or on the main thread while that waits. These two
+alone ever have an OpenMP team. General tasks run on every worker, and on any thread that waits, with one thread each.
+That waiting threads work is what makes a push with a wait behind it cost no more than a call: nobody need be woken.
 """
 from libc.limits cimport INT_MIN
 from libc.stdio cimport snprintf
@@ -12,7 +13,7 @@ from posix.signal cimport SIG_SETMASK, sigfillset
 from posix.types cimport sigset_t
 from posix.unistd cimport usleep
 
-from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, SEQ_CST, add, load, spin_lock, spin_unlock, store
+from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, SEQ_CST, add, exchange, load, spin_lock, spin_unlock, store
 from mxcy.engine._engine cimport TASK_ERROR_SIZE
 from mxcy.engine._ready cimport Ranked, Ready, chain_add, chain_pop, ready_add, ready_pop
 from mxcy.engine._thread cimport (CLOCK_MONOTONIC, Bed, bed_make, bed_sleep, bed_wake, bed_wake_all, in_nanoseconds,
@@ -39,12 +40,14 @@ cdef extern from "Python.h" nogil:
 
 cdef extern from *:
     """
-    /* What a thread is to the engine: its worker number or -1, and how many tasks it is inside of (a task may wait). */
-    static thread_local int mxcy_worker = -1;
-    static thread_local int mxcy_depth = 0;
+    /* What a thread is to the engine: its worker number, or -1; whether it may run lane tasks; how many tasks, and lane
+       tasks among them, it is inside of (a task may wait). */
+    static thread_local int mxcy_worker = -1, mxcy_may_lane = 0, mxcy_depth = 0, mxcy_lane_depth = 0;
     """
     int me "mxcy_worker"
+    int may_lane "mxcy_may_lane"
     int depth "mxcy_depth"
+    int lane_depth "mxcy_lane_depth"
 
 cdef struct Worker:
     pthread_t thread
@@ -58,6 +61,7 @@ cdef enum:
 cdef perform_t perform
 cdef int n_workers              # all workers
 cdef Worker* workers
+cdef bint forked                # this process is the child of one that had the engine
 cdef int is_serial              # 1: tasks run in whatever thread makes them ready
 cdef int started                # 1: threads run
 cdef int stopping               # 1: threads end when nothing is ready
@@ -66,6 +70,7 @@ cdef int paused                 # 1: nobody begins a task, for a fork is near
 cdef int running                # threads that are inside tasks
 cdef int lock                   # guards the two queues
 cdef Ready general, lane
+cdef int lane_busy              # 1 while a lane task runs
 cdef pthread_mutex_t mutex      # guards falling asleep
 cdef Bed general_bed, lane_bed
 cdef pthread_cond_t changed     # where waiting threads sleep ...
@@ -74,21 +79,27 @@ cdef int waiting                # ... and how many
 
 # --- finding a task -------------------------------------------------------------------------------------------------
 
-cdef bint has_work(bint on_lane) noexcept nogil:
-    return load(&general.count, SEQ_CST) > 0 or (on_lane and load(&lane.count, SEQ_CST) > 0)
+cdef bint lane_is_open() noexcept nogil:
+    """Whether this thread may begin a lane task now."""
+    return may_lane and load(&lane.count, SEQ_CST) > 0 and (not load(&lane_busy, SEQ_CST) or lane_depth)
 
 
-cdef Task* take(bint on_lane) noexcept nogil:
+cdef bint has_work() noexcept nogil:
+    return load(&general.count, SEQ_CST) > 0 or lane_is_open()
+
+
+cdef Task* take() noexcept nogil:
     """The next task for this thread, or NULL. With a task the thread counts as running."""
     cdef Task* task = NULL
-    if not has_work(on_lane):
+    if not has_work():
         return NULL
     add(&running, 1, SEQ_CST)
     if not load(&paused, SEQ_CST):
         spin_lock(&lock)
-        if on_lane:
+        if lane_is_open():
             task = ready_pop(&lane)
-        if task == NULL:
+            store(&lane_busy, 1, RELAXED)
+        else:
             task = ready_pop(&general)
         spin_unlock(&lock)
     if task == NULL:
@@ -102,43 +113,52 @@ cdef void enqueue(Task* task) noexcept nogil:
     spin_lock(&lock)
     ready_add(&lane if to_lane else &general, task)
     spin_unlock(&lock)
-    if to_lane:
-        bed_wake(&lane_bed, &mutex)
-    elif not (bed_wake(&general_bed, &mutex) or bed_wake(&lane_bed, &mutex)):
+    if to_lane and load(&lane_busy, SEQ_CST):
+        return                          # whoever is in the lane looks again when it leaves
+    if not ((not to_lane and bed_wake(&general_bed, &mutex)) or bed_wake(&lane_bed, &mutex)):
         wake_waiters()
 
 
-cdef Task* keep(Chain* ready, bint on_lane) noexcept nogil:
-    """Of the tasks just made ready keep the most urgent for this thread, if none in the queue is more so; queue the rest."""
+cdef Task* keep(Chain* ready) noexcept nogil:
+    """Of the general tasks just made ready keep the most urgent, if nothing queued for this thread is more so."""
     cdef Task* task
     cdef Task* kept = NULL
     while ready.head != NULL:
         task = chain_pop(ready)
-        if (on_lane or not task.lane) and (kept == NULL or task.priority > kept.priority):
+        if not task.lane and (kept == NULL or task.priority > kept.priority):
             task, kept = kept, task
         if task != NULL:
             enqueue(task)
-    if kept != NULL and (load(&paused, SEQ_CST) or (on_lane and load(&lane.count, RELAXED))
+    if kept != NULL and (load(&paused, SEQ_CST) or lane_is_open()
                          or kept.priority < load(&general.best, RELAXED)):
         enqueue(kept)
         kept = NULL
     return kept
 
 
-cdef void work(Task* task, bint on_lane) noexcept nogil:
-    """Run a taken task and, one after the other, what it makes ready."""
-    global depth
+cdef void work(Task* task, done_t done, void* what) noexcept nogil:
+    """Run a taken task and, one after the other, what it makes ready; stop when the wait that this serves is over."""
+    global depth, lane_depth
     cdef Chain ready
+    cdef bint on_lane
     cdef int threads = omp_get_max_threads()
     depth += 1
     while task != NULL:
+        on_lane = task.lane
+        lane_depth += on_lane
         if omp_get_max_threads() != task.threads:       # for libraries that ask OpenMP and not the task
             omp_set_num_threads(task.threads)
         if me >= 0:
             workers[me].current = task
         ready.head = NULL
         perform(task, &ready)
-        task = keep(&ready, on_lane)
+        lane_depth -= on_lane
+        if on_lane and lane_depth == 0:
+            exchange(&lane_busy, 0, SEQ_CST)
+        task = keep(&ready)
+        if task != NULL and done != NULL and done(what):
+            enqueue(task)
+            task = NULL
     if me >= 0:
         workers[me].current = NULL
     depth -= 1
@@ -149,22 +169,22 @@ cdef void work(Task* task, bint on_lane) noexcept nogil:
 # --- threads --------------------------------------------------------------------------------------------------------
 
 cdef void* worker_main(void* number) noexcept nogil:
-    global me
+    global me, may_lane
     cdef Task* task
-    cdef bint on_lane = number == NULL
-    cdef Bed* bed = &lane_bed if on_lane else &general_bed
+    cdef Bed* bed = &lane_bed if number == NULL else &general_bed
     me = <int><long>number
+    may_lane = me == 0
     omp_set_num_threads(1)
     while True:
-        task = take(on_lane)
+        task = take()
         if task != NULL:
-            work(task, on_lane)
+            work(task, NULL, NULL)
             continue
         pthread_mutex_lock(&mutex)
         add(&bed.asleep, 1, SEQ_CST)
         if load(&stopping, SEQ_CST):
             break
-        if has_work(on_lane) and not load(&paused, SEQ_CST):
+        if has_work() and not load(&paused, SEQ_CST):
             add(&bed.asleep, -1, SEQ_CST)
         else:
             bed_sleep(bed, &mutex)
@@ -230,27 +250,24 @@ cdef void submit(Chain* ready) noexcept nogil:
 
 cdef void wait_slice(done_t done, void* what) noexcept nogil:
     cdef timespec until = in_nanoseconds(SLICE)
-    cdef bint on_lane = me == 0 or load(&is_serial, RELAXED)
-    cdef bint slept_out
+    cdef bint over = 0
     cdef Task* task
-    if has_work(1) and not load(&started, ACQUIRE):
+    if not load(&started, ACQUIRE):
         start()                                         # the child of a fork inherits ready tasks but no threads
-    while not done(what):
-        task = take(on_lane)
+    while not (over or done(what)):
+        task = take()
         if task != NULL:
-            work(task, on_lane)
-            if is_past(until):
-                return
+            work(task, done, what)
+            over = is_past(until)
             continue
-        slept_out = 0
         pthread_mutex_lock(&mutex)
         add(&waiting, 1, SEQ_CST)
-        if not done(what) and (load(&paused, SEQ_CST) or not has_work(on_lane)):
-            slept_out = pthread_cond_timedwait(&changed, &mutex, &until) != 0
+        if not done(what) and (load(&paused, SEQ_CST) or not has_work()):
+            over = pthread_cond_timedwait(&changed, &mutex, &until) != 0
         add(&waiting, -1, SEQ_CST)
         pthread_mutex_unlock(&mutex)
-        if slept_out:
-            return
+    if load(&lane.count, SEQ_CST) and not load(&lane_busy, SEQ_CST):
+        bed_wake(&lane_bed, &mutex)                     # this thread may have been in the lane: it leaves the next to others
 
 
 cdef void wake_waiters() noexcept nogil:
@@ -296,7 +313,7 @@ cdef int lost(Task* task) noexcept nogil:
 
 
 cdef void after_fork_in_child() noexcept nogil:
-    global me, waiting, running, paused, started, lock
+    global me, may_lane, waiting, running, paused, started, lock, lane_busy, forked
     cdef int i
     make_beds()
     lock = paused = started = waiting = 0
@@ -307,8 +324,10 @@ cdef void after_fork_in_child() noexcept nogil:
             ready_add(&general, workers[i].current)
         workers[i].current = NULL
     me = -1
-    if is_serial:
-        omp_set_num_threads(1)                          # the parent's OpenMP team did not come along
+    lane_busy = lane_depth > 0
+    may_lane = is_serial
+    forked = 1
+    omp_set_num_threads(1)                              # the OpenMP team of this thread did not come along
 
 
 # --- settings -------------------------------------------------------------------------------------------------------
@@ -327,8 +346,14 @@ cdef bint serial() noexcept nogil:
     return load(&is_serial, RELAXED)
 
 
-cdef int thread_count() noexcept nogil:
-    return n_workers
+cdef bint inside_task() noexcept nogil:
+    return depth > 0
+
+
+cdef int lane_size() noexcept nogil:
+    if forked and not serial():
+        return n_workers                                # only worker 0, which is new, is in the lane
+    return min(n_workers, omp_get_max_threads())        # the latter is what threadpoolctl sets
 
 
 cdef void set_perform(perform_t function) noexcept nogil:
@@ -358,6 +383,7 @@ def engine_is_serial():
     return False
 
 
+may_lane = 1                            # of the thread that imports this, the main thread
 n_workers = number_of_threads()
 is_serial = engine_is_serial()
 workers = <Worker*>calloc(MAX_WORKERS, sizeof(Worker))

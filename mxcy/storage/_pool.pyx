@@ -179,8 +179,9 @@ cdef char* large_new(int* index) noexcept nogil:
             break
     classes[index[0]].in_use += 1
     large_in_use += class_size(index[0])
-    large_peak = max(large_peak, large_in_use)
-    room = large_peak + large_peak // 4 - large_in_use
+    room = max(large_peak, large_in_use) * 5 // 4 - large_in_use
+    if block != NULL:
+        large_peak = max(large_peak, large_in_use)
     spin_unlock(&large_lock)
     if block != NULL:
         return block
@@ -189,11 +190,13 @@ cdef char* large_new(int* index) noexcept nogil:
     if block == NULL:
         pool_empty()
         block = map_block(mapped_size(wanted))
-    if block == NULL:
-        spin_lock(&large_lock)
+    spin_lock(&large_lock)
+    if block != NULL:
+        large_peak = max(large_peak, large_in_use)
+    else:
         classes[wanted].in_use -= 1
         large_in_use -= class_size(wanted)
-        spin_unlock(&large_lock)
+    spin_unlock(&large_lock)
     return block
 
 

@@ -1,10 +1,20 @@
 # cython: language_level=3
 """Chunks: pooled bytes with a reference count and the engine's variable in front of them."""
-from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add_long
-from mxcy.engine._engine cimport var_drop, var_init, wait_all
+from libc.stdint cimport int64_t
+
+from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add64, add_long, store64
+from mxcy.engine._engine cimport var_drop, var_init, wait_all, wait_some
 from mxcy.storage._pool cimport HEADER, block_free, block_new, pool_empty, pool_statistics
 
 from mxcy.base import MXNetError
+
+cdef enum:
+    LARGE = 1 << 20
+    RUN_AHEAD = 1 << 27         # A program asks for memory when it pushes, and frees it when what it pushed is done. So
+                                # after each so many bytes in large arrays it waits for some of that: the queue stays
+                                # short where arrays are large, memory is used again while it is still in the caches.
+
+cdef int64_t ahead              # bytes asked for since the last wait
 
 
 cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil:
@@ -49,7 +59,11 @@ cdef void chunk_release(Chunk* chunk) noexcept nogil:
 
 
 cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL:
-    cdef Chunk* chunk = chunk_new(nbytes, device_type, device_id)
+    cdef Chunk* chunk
+    if nbytes >= LARGE and add64(&ahead, nbytes, RELAXED) > RUN_AHEAD:
+        store64(&ahead, 0, RELAXED)
+        wait_some()
+    chunk = chunk_new(nbytes, device_type, device_id)
     if chunk == NULL and nbytes >= 0:
         wait_all()                      # queued operations hold memory
         chunk = chunk_new(nbytes, device_type, device_id)

@@ -154,3 +154,27 @@ def test_work_pushed_while_exiting(script):
         engine.push([], [x])
     """
     assert script(source).strip() == "1"
+
+
+@pytest.mark.parametrize("serial", [False, True])
+def test_fork_after_openmp_and_onednn(script, serial):
+    source = """
+        import os
+        import mxcy as mx
+        x = mx.nd.ones((512, 512))
+        image, weight = mx.nd.ones((8, 16, 32, 32)), mx.nd.ones((16, 16, 3, 3))
+        def compute():
+            total = (mx.nd.dot(x, x) + mx.nd.exp(x) * 0).sum()
+            for _ in range(20):
+                total = total + mx.nd.dot(x, x)[0, 0] * 0
+            image_out = mx.nd.Convolution(image, weight, kernel=(3, 3), num_filter=16, no_bias=True)
+            return total.asscalar(), image_out.sum().asscalar()
+        expected = compute()
+        y = mx.nd.dot(x, x)                     # on its way
+        child = os.fork()
+        assert compute() == expected and y.asnumpy()[0, 0] == 512
+        if child == 0:
+            os._exit(5)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert script(source, serial=serial, timeout=30).strip() == "5"

@@ -83,21 +83,31 @@ def test_threads_share_it():
     assert storage.memory()["in_use"] == before
 
 
-def limited(limit, status=0):
-    source = """
-import mxcy as mx
-from mxcy import storage
-arrays = [mx.nd.empty((8 << 20,), dtype="uint8") for _ in range(8)]
-del arrays
-print(storage.memory()["cached"] >> 20)
-"""
-    done = subprocess.run([sys.executable, "-c", source], env=dict(os.environ, MXCY_POOL_LIMIT=limit), text=True,
+def in_new_process(source, status=0, **environment):
+    source = "import mxcy as mx; from mxcy import storage\n" + source
+    done = subprocess.run([sys.executable, "-c", source], env=dict(os.environ, **environment), text=True,
                           capture_output=True)
     assert (done.returncode == 0) == (status == 0), done.stderr
     return done.stdout + done.stderr
 
 
 def test_limit():
-    assert int(limited("20M")) <= 20
-    assert int(limited("1G")) == 64
-    assert "expected a number of bytes" in limited("much", status=1)
+    source = """
+arrays = [mx.nd.empty((8 << 20,), dtype="uint8") for _ in range(8)]
+del arrays
+print(storage.memory()["cached"] >> 20)
+"""
+    assert int(in_new_process(source, MXCY_POOL_LIMIT="20M")) <= 20
+    assert int(in_new_process(source, MXCY_POOL_LIMIT="1G")) == 64
+    assert "expected a number of bytes" in in_new_process(source, status=1, MXCY_POOL_LIMIT="much")
+
+
+def test_the_queue_does_not_run_away_with_memory():
+    source = """
+x = mx.nd.ones((1 << 20,))
+for _ in range(400):                            # 1600 MiB
+    y = x + 1
+y.wait_to_read()
+print(storage.memory()["peak"] >> 20)
+"""
+    assert int(in_new_process(source)) < 400
