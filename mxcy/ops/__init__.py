@@ -18,7 +18,6 @@ TOPICS = [
     "cast",
     "convolution",
     "creation",
-    "pooling",
     "norm",
     "dense",
     "dropout",
