@@ -793,7 +793,7 @@ cdef class Function:
     def __init__(self, operator, str name):
         self.operator, self.name = operator, name
         self.bounds = {}
-        self.variadic, self.scalar = operator.variadic, operator.scalar
+        self.variadic, self.scalar = operator.variadic, operator.scalar is not None
         self.names = {} if self.variadic else {n: i for i, n in enumerate(operator.inputs)}
         self.n_inputs = len(self.names)
         self.params = (["scalar"] if self.scalar else []) + list(operator.params)
@@ -847,9 +847,7 @@ cdef class Function:
                     return invoke(bound, args, None, 0)
         inputs, params, out = self.split(args, kwargs)
         if self.scalar:
-            if "scalar" not in params:
-                raise MXNetTypeError(f"{self.name}: the number `scalar` is missing")
-            scalar = number(self.name, params.pop("scalar"))
+            scalar = number(self.name, params.pop("scalar", self.operator.scalar))
         bound = self.bind(params)
         return invoke(bound, inputs, out, scalar)
 

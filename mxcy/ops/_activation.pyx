@@ -91,7 +91,7 @@ cdef int prelu_rows(real* out, const Tensor* inputs, const Call* call) noexcept 
     if inner == 1:
         inner, step, turn = slopes, 1, 1
     if slopes == 1 and inputs[0].ndim < 3:
-        inner, step = inputs[0].shape[inputs[0].ndim - 1], 0
+        inner, step = inputs[0].shape[inputs[0].ndim - 1] if inputs[0].ndim else 1, 0
     if inputs[0].size == 0:
         return 0
     for row in prange(inputs[0].size // inner, num_threads=call.threads, schedule="static",

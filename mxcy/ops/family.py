@@ -85,7 +85,7 @@ def pair(left, right, reduce):
 
 def scalar(name, doc, cpu, gradient, aliases=(), **params):
     """An elementwise operator of an array ``data`` and a number ``scalar``."""
-    operator = Operator(name, "data", doc, aliases=aliases, scalar=True, **params)
+    operator = Operator(name, "data", doc, aliases=aliases, scalar=1., **params)
     operator.infer_shape(same_shape)
     operator.cpu = cpu
     operator.gradient(gradient)

@@ -41,8 +41,9 @@ class Operator:
         Inputs that are auxiliary states, such as moving averages.
     mutates : sequence of str
         Inputs that the kernel changes, such as an optimizer's momentum. A variadic operator says so with `changes_given`.
-    scalar : bool
-        The operator takes the number ``scalar``; it reaches the kernel as ``Call.scalar`` and is never cached.
+    scalar : float, optional
+        The operator takes the number ``scalar``, this one by default; it reaches the kernel as ``Call.scalar`` and is
+        never cached.
     random : bool
         The kernel draws random numbers: it gets its own range of Philox counters.
     **params : Param
@@ -196,7 +197,7 @@ class Operator:
         else:
             arguments = [kind(n, kind.POSITIONAL_OR_KEYWORD, default=None) for n in self.inputs]
         after = kind.KEYWORD_ONLY if self.variadic else kind.POSITIONAL_OR_KEYWORD
-        extra = {"scalar": REQUIRED} if self.scalar else {}
+        extra = {} if self.scalar is None else {"scalar": self.scalar}
         for key, default in {**extra, **{k: p.default for k, p in self.params.items()}}.items():
             arguments.append(kind(key, after, default=None if default is REQUIRED and not self.variadic else default))
         taken = {argument.name for argument in arguments}
@@ -213,8 +214,8 @@ class Operator:
                          (", optional" if name in self.optional_inputs else ""))
             if name in self.aux:
                 lines.append("    Auxiliary state, updated in training.")
-        if self.scalar:
-            lines.append("scalar : float")
+        if self.scalar is not None:
+            lines.append(f"scalar : float, default {self.scalar}")
         for key, param in self.params.items():
             tail = "" if param.default is REQUIRED else f", default {param.default!r}"
             lines += [f"{key} : {param.describe()}{tail}", *(["    " + param.doc] if param.doc else [])]

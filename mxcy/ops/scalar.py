@@ -60,7 +60,7 @@ family.scalar("smooth_l1", """
     """, _activation.smooth_l1, lambda F, g, data, scalar: F._backward_smooth_l1(g, data, scalar=scalar),
               aliases=("_npx_smooth_l1",))
 
-slope = Operator("_backward_smooth_l1", "og x", "``og`` times the derivative of smooth_l1 at ``x``.", scalar=True)
+slope = Operator("_backward_smooth_l1", "og x", "``og`` times the derivative of smooth_l1 at ``x``.", scalar=1.)
 slope.infer_shape(lambda og: og)
 slope.cpu = _activation.backward_smooth_l1
 

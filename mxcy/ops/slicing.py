@@ -142,7 +142,7 @@ slice_assign.cpu = kernel.slice_assign
 slice_assign_scalar = Operator(
     "_slice_assign_scalar", "data", "``data`` with one number in a part of it.",
     aliases=("_crop_assign_scalar", "_npi_slice_assign_scalar"),
-    scalar=True, **slice_params())
+    scalar=0., **slice_params())
 
 
 @slice_assign_scalar.infer_shape

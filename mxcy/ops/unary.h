@@ -1,6 +1,7 @@
 /* Elementwise functions of one array. A row is a name and an expression in x. */
 #ifndef MXCY_OPS_UNARY_H
 #define MXCY_OPS_UNARY_H
+#include <algorithm>
 #include "mxcy/ops/special.h"
 #include "mxcy/ops/tiles.h"
 #include "mxcy/ops/vmath.h"
@@ -110,9 +111,9 @@ static inline void trigonometric_loop(void* out, const void* const* inputs, ptrd
         ptrdiff_t size = n - start < BLOCK ? n - start : BLOCK;
         const float* x = static_cast<const float*>(inputs[0]) + start;
         float* y = static_cast<float*>(out) + start;
-        float largest = 0.f;
-        for (ptrdiff_t i = 0; i < size; i++) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
-        if (largest < TRIGONOMETRIC_LIMIT) {
+        uint32_t largest = 0;                              // bit patterns grow with the number, NaN above all
+        for (ptrdiff_t i = 0; i < size; i++) largest = std::max(largest, bits<uint32_t>(x[i]) & 0x7fffffff);
+        if (largest < bits<uint32_t>(TRIGONOMETRIC_LIMIT)) {
 #pragma GCC ivdep
             for (ptrdiff_t i = 0; i < size; i++) y[i] = fast(x[i]);
         } else {

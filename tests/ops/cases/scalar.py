@@ -53,6 +53,7 @@ CASES = [
            id=f"edges,{s}") for s in (2., 3., -1., .5, 0., 1.5, -2.)),
     *(Case("_power_scalar", [positive(3, 4)], dict(scalar=s), given(np.power)) for s in (2., 3., -1., .5)),
     *(Case("smooth_l1", [const([-3., -.4, -.05, .05, .3, 2.])], dict(scalar=s), smooth_l1) for s in (1., 2.)),
+    Case("_plus_scalar", [normal(3, 4)], {}, lambda x: x + 1, id="default"),
     Case("smooth_l1", [const([5, 0, -3], "int32")], dict(scalar=1.), lambda x, scalar: np.array([4, 0, 2]), grad=False,
          dtypes=("float32",), id="int32"),
 ]
