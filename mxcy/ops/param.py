@@ -113,12 +113,9 @@ class Param:
 
 
 def _integer(value):
-    if isinstance(value, (bool, np.bool_)):
-        return int(value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, (bool, np.bool_, numbers.Integral)) or (isinstance(value, float) and value.is_integer()):
+        if -1 << 63 <= value < 1 << 63:                 # what kernels can take
+            return int(value)
     raise TypeError
 
 
