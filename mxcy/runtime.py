@@ -3,8 +3,9 @@ from typing import NamedTuple
 
 from mxcy.base import MXNetValueError, nearest
 from mxcy.ops import LEVEL, _onednn
+from mxcy.storage import empty_cache, memory
 
-__all__ = ["Feature", "Features", "feature_list"]
+__all__ = ["Feature", "Features", "empty_cache", "feature_list", "memory"]
 
 
 class Feature(NamedTuple):

@@ -16,7 +16,8 @@ def script():
     def run(source, *arguments, workers=2, serial=False, timeout=60, status=0, **environment):
         env = dict(os.environ, MXCY_NUM_THREADS=str(workers), PYTHONFAULTHANDLER="1",
                    MXCY_ENGINE_TYPE="NaiveEngine" if serial else "ThreadedEngine", **environment)
-        env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), str(Path(__file__).parent), env.get("PYTHONPATH"))))
+        path = (str(ROOT), str(Path(__file__).parent), env.get("PYTHONPATH"))
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         env.pop("OMP_NUM_THREADS", None)
         command = [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)

@@ -110,14 +110,15 @@ def test_exit_finishes_queued_work(script, workers):
 
 def test_exit_after_ctrl_c_does_not_wait(script):
     source = """
-        import os, signal, threading
+        import os, signal, threading, time
         from mxcy.engine import _testing as engine
         x = engine.Number()
         for _ in range(1000):
             engine.push([], [x], microseconds=100000)
-        pid = os.getpid()
-        timer = threading.Thread(target=lambda: (__import__("time").sleep(0.3), os.kill(pid, signal.SIGINT)), daemon=True)
-        timer.start()
+        def interrupt():
+            time.sleep(0.3)
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Thread(target=interrupt, daemon=True).start()
     """
     assert "KeyboardInterrupt" in script(source, timeout=10)
 

@@ -23,7 +23,8 @@ setup(ext_modules=cythonize([Extension(str(p)[:-4].replace("/", "."), [str(p)], 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory):
     """A folder with the engine built for ThreadSanitizer, and the environment to run it in."""
-    library = Path(subprocess.run(["gcc", "-print-file-name=libtsan.so"], capture_output=True, text=True).stdout.strip())
+    asked = subprocess.run(["gcc", "-print-file-name=libtsan.so"], capture_output=True, text=True)
+    library = Path(asked.stdout.strip())
     if not library.is_absolute():
         pytest.skip("the compiler has no ThreadSanitizer")
     folder = tmp_path_factory.mktemp("tsan")
