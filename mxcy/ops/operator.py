@@ -57,7 +57,7 @@ class Operator:
     """
 
     def __init__(self, name, inputs, doc, *, outputs="out", visible=None, aliases=(), aux=(), mutates=(),
-                 scalar=False, random=False, **params):
+                 scalar=None, random=False, **params):
         self.name, self.doc, self.aliases = name, inspect.cleandoc(doc), tuple(aliases)
         names = inputs.split()
         self.variadic = bool(names) and names[0].startswith("*")
