@@ -1,5 +1,6 @@
 """MNIST: where its files are found, and how they are read."""
 import gzip
+import math
 import os
 import struct
 from pathlib import Path
@@ -47,13 +48,15 @@ def read_idx(path):
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_DTYPES:
             raise MXNetValueError(f"{path} is not an idx file: it begins with {head!r}")
-        shape = struct.unpack(f">{head[3]}I", file.read(4 * head[3]).ljust(4 * head[3], b"\0"))
-        dtype = np.dtype(_IDX_DTYPES[head[2]])
-        wanted = dtype.itemsize * int(np.prod(shape, dtype=object))
-        content = file.read(wanted + 1)         # of a packed file never more than it should hold
+        sizes = file.read(4 * head[3])
+        if not head[3] or len(sizes) < 4 * head[3]:
+            raise MXNetValueError(f"{path} ends within its head")
+        shape, dtype = struct.unpack(f">{head[3]}I", sizes), np.dtype(_IDX_DTYPES[head[2]])
+        wanted = dtype.itemsize * math.prod(shape)
+        content = file.read(min(wanted + 1, 2 ** 40))            # of a packed file never more than it should hold
     if len(content) != wanted:
         raise MXNetValueError(f"{path} should have {wanted} bytes of data for shape {shape}; it has "
-                             f"{'more' if len(content) > wanted else len(content)}")
+                              f"{'more' if len(content) > wanted else len(content)}")
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 

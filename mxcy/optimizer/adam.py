@@ -3,7 +3,7 @@ from itertools import chain
 from math import sqrt
 
 from mxcy import nd
-from mxcy.optimizer.grouped import Grouped
+from mxcy.optimizer.grouped import Grouped, shared
 from mxcy.optimizer.optimizer import Optimizer, register, zeros_like
 
 __all__ = ["Adam", "Adamax", "Nadam", "FTML"]
@@ -49,7 +49,7 @@ class Adam(Grouped):
         else:
             operator = nd._internal._multi_adam_update
             groups = ((w, g, *moments) for w, g, moments in zip(weights, grads, states))
-        operator(*chain.from_iterable(groups), lrs=lrs, wds=wds, num_weights=len(weights), out=weights, beta1=self.beta1,
+        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights, beta1=self.beta1,
                  beta2=self.beta2, epsilon=self.epsilon, **self._clipping())
 
 

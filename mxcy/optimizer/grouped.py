@@ -4,7 +4,7 @@ import os
 from mxcy.dtype import dtype_name
 from mxcy.optimizer.optimizer import Optimizer
 
-__all__ = ["Grouped"]
+__all__ = ["Grouped", "shared"]
 
 
 class Grouped(Optimizer):
@@ -34,3 +34,8 @@ class Grouped(Optimizer):
             index, weight, grad, state = [index], [weight], [grad], [state]
         self._update_count(index)
         self._run(index, weight, grad, state, self._get_lrs(index), self._get_wds(index), mixed)
+
+
+def shared(rates):
+    """``rates``, or the one number that all of them are: fewer to check and to hand over."""
+    return rates[:1] if rates.count(rates[0]) == len(rates) else rates

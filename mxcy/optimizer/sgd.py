@@ -5,7 +5,7 @@ from math import sqrt
 from mxcy import nd, random
 from mxcy.base import MXNetValueError
 from mxcy.dtype import dtype_name
-from mxcy.optimizer.grouped import Grouped
+from mxcy.optimizer.grouped import Grouped, shared
 from mxcy.optimizer.optimizer import Optimizer, register, zeros_like
 
 __all__ = ["SGD", "ccSGD", "NAG", "LARS", "SGLD", "DCASGD", "Signum"]
@@ -50,7 +50,7 @@ class SGD(Grouped):
             operator, groups = nd.multi_mp_sgd_update, zip(weights, grads, (copy for _, copy in states))
         else:
             operator, groups = nd.multi_sgd_update, zip(weights, grads)
-        operator(*chain.from_iterable(groups), lrs=lrs, wds=wds, num_weights=len(weights), out=weights, **kwargs)
+        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights, **kwargs)
 
 
 @register
