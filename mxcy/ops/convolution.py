@@ -108,6 +108,12 @@ def data_gradient(F, g, data, weight, num_group, **window):
                            adj=undone(data, g, **window), **window)
 
 
+def forward(F, data, weight, like, **window):
+    """The convolution that has the shape of ``like``: an odd target shape of a deconvolution leaves one position too many."""
+    out = F.Convolution(data, weight, num_filter=like.shape[1], no_bias=True, **window)
+    return out if out.shape == like.shape else F.slice_like(out, like)
+
+
 @convolution.gradient
 def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, no_bias, needs):
     window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group)
@@ -137,7 +143,7 @@ def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, needs):
     window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group)
     weight = gs[0]
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
-            F.Convolution(data, weight, num_filter=g.shape[1], no_bias=True, **window) if needs[1] else None)
+            forward(F, data, weight, g, **window) if needs[1] else None)
 
 
 weight_gradient.cpu = kernel.convolution_weight
@@ -201,12 +207,8 @@ def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_grou
 def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, no_bias, needs):
     window = dict(kernel=kernel, stride=stride, dilate=dilate, num_group=num_group,
                   pad=fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape))
-    back = None
-    if needs[0]:
-        back = F.Convolution(g, weight, num_filter=data.shape[1], no_bias=True, **window)
-        if back.shape != data.shape:        # an odd target shape without stride leaves one position too many
-            back = F.slice_like(back, data)
-    return (back, F._backward_Convolution_weight(g, data, **window) if needs[1] else None,
+    return (forward(F, g, weight, data, **window) if needs[0] else None,
+            F._backward_Convolution_weight(g, data, **window) if needs[1] else None,
             F.sum(g, axis=1, exclude=True) if not no_bias and needs[2] else None)
 
 

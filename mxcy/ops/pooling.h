@@ -45,6 +45,17 @@ static inline void mxcy_inside(const mxcy_pool& p, int64_t k, int64_t* low, int6
 
 // -- maxima -----------------------------------------------------------------------------------------------------------
 
+// best = x, with the number of the row; a NaN counts as minus infinity.
+template <class T, class I>
+static inline void mxcy_first_row(T* __restrict best, I* __restrict row, const T* __restrict x, ptrdiff_t n, I index) {
+#pragma omp simd
+    for (ptrdiff_t i = 0; i < n; i++) {
+        bool number = x[i] == x[i];
+        row[i] = number ? index : (I)MXCY_NOWHERE;
+        best[i] = number ? x[i] : -std::numeric_limits<T>::infinity();
+    }
+}
+
 // best = max(best, x), with the number of the row where it was found; a NaN is never larger.
 template <class T, class I>
 static inline void mxcy_max_row(T* __restrict best, I* __restrict row, const T* __restrict x, ptrdiff_t n, I index) {
@@ -87,10 +98,12 @@ static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, p
         for (int64_t z = 0; z < p.out[0]; z++)
             for (int64_t oy = 0; oy < p.out[1]; oy++, y += p.out[2], where += p.out[2]) {
                 mxcy_span deep(p, 0, z), tall(p, 1, oy);
-                mxcy_clear(best, row, W);
+                bool first = true;
                 for (int64_t d = deep.low; d < deep.high; d++)
-                    for (int64_t h = tall.low; h < tall.high; h++)
-                        mxcy_max_row<T, I>(best, row, x + (d * H + h) * W, W, (d - deep.start) * KH + h - tall.start);
+                    for (int64_t h = tall.low; h < tall.high; h++, first = false)
+                        (first ? mxcy_first_row<T, I> : mxcy_max_row<T, I>)(best, row, x + (d * H + h) * W, W,
+                                                                           (d - deep.start) * KH + h - tall.start);
+                if (first) mxcy_clear(best, row, W);
                 mxcy_clear(y, at, p.out[2]);
                 for (int64_t k = 0; k < KW; k++) {
                     int64_t low, high, from;
@@ -184,16 +197,32 @@ static inline void mxcy_spread_column(T* __restrict out, const T* __restrict g, 
     for (ptrdiff_t o = 0; o < n; o++) out[o * s] += g[o];
 }
 
-// The sum of n numbers, in 32 partial sums: more exact than one, and the same for any number of threads.
+template <int POWER, class X> static inline X mxcy_power(X x) { return POWER == 1 ? x : POWER == 2 ? x * x : x * x * x; }
+
+// The sum of n powers, in partial sums: more exact than one, and the same for any number of threads.
+template <class T, int POWER>
+static inline T mxcy_power_sum(const T* x, ptrdiff_t n) {
+    typedef T V __attribute__((vector_size(64)));
+    typedef T Q __attribute__((vector_size(4 * sizeof(T))));
+    enum { L = 64 / sizeof(T) };
+    V a = {}, b = {}, u, v;
+    Q total = {}, q;
+    ptrdiff_t i = 0;
+    for (; i + 2 * L <= n; i += 2 * L) {
+        memcpy(&u, x + i, sizeof u), memcpy(&v, x + i + L, sizeof v);
+        a += mxcy_power<POWER>(u), b += mxcy_power<POWER>(v);
+    }
+    a += b;
+    for (int j = 0; j < L; j += 4) memcpy(&q, (const T*)&a + j, sizeof q), total += q;
+    for (; i + 4 <= n; i += 4) memcpy(&q, x + i, sizeof q), total += mxcy_power<POWER>(q);
+    T sum = (total[0] + total[2]) + (total[1] + total[3]);
+    for (; i < n; i++) sum += mxcy_power<POWER>(x[i]);
+    return sum;
+}
+
 template <class T>
 static inline T mxcy_plane_sum(const T* x, ptrdiff_t n, int64_t power) {
-    T part[32] = {0};
-    ptrdiff_t i = 0;
-    for (; i + 32 <= n; i += 32) mxcy_add_row(part, x + i, 32, power);
-    mxcy_add_row(part, x + i, n - i, power);
-    for (int width = 16; width; width /= 2)
-        for (int j = 0; j < width; j++) part[j] += part[j + width];
-    return part[0];
+    return power == 1 ? mxcy_power_sum<T, 1>(x, n) : power == 2 ? mxcy_power_sum<T, 2>(x, n) : mxcy_power_sum<T, 3>(x, n);
 }
 
 // What a sum is divided by, along one axis: the extent of the window, if it is a mean.
