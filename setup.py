@@ -26,7 +26,9 @@ CFLAGS = ["-O3", "-g0", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "
 LFLAGS = []
 if sys.platform == "linux":
     CFLAGS += ["-fopenmp", "-include", "mxcy/serial_openmp.h"]
-    LFLAGS += ["-fopenmp", "-Wl,-s", "-Wl,--wrap=GOMP_parallel"]
+    LFLAGS += ["-fopenmp", "-Wl,--wrap=GOMP_parallel"]
+    if "MXCY_SYMBOLS" not in os.environ:                # set it to profile
+        LFLAGS += ["-Wl,-s"]
 if "MXCY_SANITIZE" in os.environ:                       # thread, address or undefined
     CFLAGS += [f"-fsanitize={os.environ['MXCY_SANITIZE']}", "-g1", "-O1"]
     LFLAGS = ["-fopenmp", "-Wl,--wrap=GOMP_parallel", f"-fsanitize={os.environ['MXCY_SANITIZE']}"]
