@@ -1055,10 +1055,21 @@ cdef object arithmetic(int code, object left, object right, object out):
     return NotImplemented
 
 
+cdef Bound copy_bound = None, number_bound = None
+
+
+cdef int assign_number(NDArray target, object value) except -1:
+    """Every element of the array becomes the number, through the engine."""
+    global number_bound
+    if number_bound is None:
+        number_bound = Bound(lookup("_assign_scalar"), {})
+    execute(number_bound, signature_of(number_bound, (target,)), (target,), [target], number("assignment", value), False)
+    return 0
+
+
 hooks.binary = binary
 hooks.inplace = inplace
-
-cdef Bound copy_bound = None
+hooks.assign = assign_number
 
 
 cdef int assign(NDArray target, NDArray source) except -1:

@@ -34,9 +34,12 @@ cdef inline void as_tensor(NDArray array, Tensor* tensor) noexcept:
 ctypedef object (*binary_hook)(int operation, object left, object right)
 ctypedef object (*inplace_hook)(int operation, NDArray left, object right)
 
+ctypedef int (*assign_hook)(NDArray target, object number) except -1
+
 cdef struct Hooks:
     binary_hook binary              # one of the Arithmetic codes
     inplace_hook inplace
+    assign_hook assign              # every element becomes the number
 
 cdef enum Arithmetic:
     ADD

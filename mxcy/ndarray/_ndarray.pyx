@@ -44,6 +44,7 @@ code_of_number[<int>numpy.dtype("longlong").num] = 6        # a second name of i
 
 hooks.binary = NULL
 hooks.inplace = NULL
+hooks.assign = NULL
 
 
 # -- making arrays ---------------------------------------------------------------------------------------------------
@@ -204,6 +205,37 @@ cdef int wait_read(NDArray array) except -1:
 
 # -- the class ---------------------------------------------------------------------------------------------------------
 
+cdef object common_view(NDArray self, object key):
+    """``self[key]`` if it is a view by an integer or a slice of the first axis, else None."""
+    cdef Py_ssize_t index, stop, step = itemsize(self.code)
+    cdef Py_ssize_t dims[MAX_NDIM]
+    cdef int i
+    if self.rank == 0:
+        return None
+    for i in range(1, self.rank):
+        step *= self.dims[i]
+        dims[i] = self.dims[i]
+    if type(key) is int:
+        index = key
+        if index < 0:
+            index += self.dims[0]
+        if not 0 <= index < self.dims[0]:
+            raise MXNetIndexError(f"index {key} is out of bounds for axis 0 of size {self.dims[0]}")
+        if self.rank > 1:
+            return view(self, self.data + index * step, self.code, self.rank - 1, dims + 1)
+        dims[0] = 1
+        return view(self, self.data + index * step, self.code, 1, dims)
+    if type(key) is slice and (key.step is None or key.step == 1):
+        try:
+            index, stop, _ = key.indices(self.dims[0])
+        except TypeError:                       # worded by the general way
+            return None
+        if stop > index:                        # what is empty is not a view
+            dims[0] = stop - index
+            return view(self, self.data + index * step, self.code, self.rank, dims)
+    return None
+
+
 @cython.freelist(256)
 cdef class NDArray:
     """A dense array on a device: a piece of storage, a shape and a dtype.
@@ -333,35 +365,16 @@ cdef class NDArray:
         return self.chunk == other.chunk
 
     def __getitem__(self, key):
-        cdef Py_ssize_t index, stop, rows, step
-        cdef Py_ssize_t dims[MAX_NDIM]
-        if self.node is None and self.rank > 0:        # the common views; not while autograd knows the array
-            step = itemsize(self.code)
-            for i in range(1, self.rank):
-                step *= self.dims[i]
-                dims[i] = self.dims[i]
-            if type(key) is int:
-                index, rows = key, self.dims[0]
-                if index < 0:
-                    index += rows
-                if not 0 <= index < rows:
-                    raise MXNetIndexError(f"index {key} is out of bounds for axis 0 of size {rows}")
-                if self.rank > 1:
-                    return view(self, self.data + index * step, self.code, self.rank - 1, dims + 1)
-                dims[0] = 1
-                return view(self, self.data + index * step, self.code, 1, dims)
-            if type(key) is slice and (key.step is None or key.step == 1):
-                try:
-                    index, stop, _ = key.indices(self.dims[0])
-                except TypeError:                       # worded by the general way
-                    index = stop = 0
-                if stop > index:                        # what is empty is not a view
-                    dims[0] = stop - index
-                    return view(self, self.data + index * step, self.code, self.rank, dims)
-        return special["__getitem__"](self, key)
+        found = None if self.node is not None else common_view(self, key)
+        return special["__getitem__"](self, key) if found is None else found
 
     def __setitem__(self, key, value):
-        special["__setitem__"](self, key, value)
+        # A number into a common view is written at once; not while autograd knows the array.
+        found = None if self.node is not None or type(value) is not float and type(value) is not int else common_view(self, key)
+        if found is None:
+            special["__setitem__"](self, key, value)
+        else:
+            hooks.assign(<NDArray>found, value)
 
     # -- operators: the layer above computes them ------------------------------------------------------------------
 

@@ -52,7 +52,7 @@ cdef int fill_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept
     cdef Tensor* out = &outputs[0]
     cdef Py_ssize_t n = out.size, block, size = itemsize(out.dtype)
     cdef int64_t element = 0
-    cast_elements(&element, out.dtype, call.params, FLOAT64, 1)
+    cast_elements(&element, out.dtype, call.params if call.params != NULL else &call.scalar, FLOAT64, 1)
     for block in prange((n + BLOCK - 1) // BLOCK, num_threads=call.threads, schedule="static",
                         use_threads_if=call.threads > 1):
         fill_bytes(<char*>out.data + block * BLOCK * size, &element, <int>size,
@@ -63,11 +63,12 @@ cdef int fill_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept
 def fill(name, pack):
     """A kernel that fills its output with the number that ``pack`` packs."""
     return Kernel(name, dict.fromkeys(ALL, <uintptr_t><kernel_t>fill_kernel), parallel=True, cost=.1, dispatch=-1,
-                  pack=pack)
+                  pack=pack, inplace=True)
 
 
 zeros = fill("zeros", lambda params: struct.pack("d", 0.))
 ones = fill("ones", lambda params: struct.pack("d", 1.))
+any_number = fill("any_number", None)   # the number comes with the call
 full = fill("full", lambda params: struct.pack("d", params["value"]))
 
 

@@ -24,6 +24,7 @@ CASES = [
       for dtype in ("float32", "float64", "float16", "uint8", "int32", "bool")),
     Case("zeros_like", [normal(3, 4)], {}, np.zeros_like, grad=False),
     Case("ones_like", [normal(3, 4)], {}, np.ones_like, grad=False),
+    Case("_assign_scalar", [normal(3, 4)], dict(scalar=2.5), lambda x, scalar: np.full_like(x, scalar), grad=False),
     *(row("_arange", params, arange) for params in (
         dict(start=4.), dict(start=1., stop=4., step=.5), dict(start=5, stop=0, step=-2, dtype="int32"),
         dict(start=0, stop=3, repeat=2), dict(start=-1.5, stop=2000., dtype="float64"))),
