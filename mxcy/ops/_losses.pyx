@@ -94,14 +94,14 @@ cdef int softmax_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexc
 
 # -- its gradient ------------------------------------------------------------------------------------------------------
 
-cdef double divisor(const SoftmaxParams* p, const View* v, const real* label, Py_ssize_t rows) noexcept nogil:
-    """What the gradients of all rows are divided by."""
+cdef double divisor(const SoftmaxParams* p, const View* v, const real* label, Py_ssize_t labels) noexcept nogil:
+    """What all gradients are divided by."""
     cdef Py_ssize_t i, valid = 0
     if p.normalization == VALID:
-        for i in range(rows):
+        for i in range(labels):
             valid += label[i] != <real>p.ignored
         return max(valid, 1)
-    return <double>v.inner * (v.outer if p.normalization == BATCH else 1)
+    return labels if p.normalization == BATCH else v.inner
 
 
 cdef void class_gradients(const SoftmaxParams* p, const View* v, const real* y, const real* label, real* out,
