@@ -53,6 +53,8 @@ cdef struct UpdateParams:               # followed by lr and wd of every weight,
     int steps                           # the output is the step, not the weight
     int tail
     int many                            # lr and wd of every weight follow
+    int scaled                          # Call.scalar multiplies every learning rate
+    int padding
     Numbers numbers
 
 
@@ -121,8 +123,8 @@ cdef void update_short(const UpdateParams* p, const Numbers* numbers, const Tens
         at += TILE
 
 
-cdef void update_run(const UpdateParams* p, const Tensor* inputs, Tensor* outputs, int groups, Py_ssize_t begin,
-                     Py_ssize_t end) noexcept nogil:
+cdef void update_run(const UpdateParams* p, const Tensor* inputs, Tensor* outputs, int groups, double factor,
+                     Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Chunks begin to end, counted through all weights."""
     cdef int i = 0, k, size = 2 + p.states + p.mixed
     cdef const Tensor* tail = inputs + groups * size
@@ -148,7 +150,7 @@ cdef void update_run(const UpdateParams* p, const Tensor* inputs, Tensor* output
         if p.tail == RATES:
             numbers.lr, numbers.wd = (<const float*>tail[0].data)[i], (<const float*>tail[1].data)[i]
         elif p.many:
-            numbers.lr, numbers.wd = rates[i], rates[groups + i]
+            numbers.lr, numbers.wd = rates[i] * factor, rates[groups + i]
         short_ = p.mixed
         for k in range(size):
             short_ = short_ or is_short(inputs[i * size + k].dtype)
@@ -174,14 +176,15 @@ cdef int update_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexce
     cdef const UpdateParams* p = <const UpdateParams*>call.params
     cdef int i, groups = (call.n_inputs - p.tail) // (2 + p.states + p.mixed)
     cdef Py_ssize_t chunks = 0, run, runs
+    cdef double factor = call.scalar if p.scaled else 1
     for i in range(groups):
         chunks += (outputs[i].size + CHUNK - 1) // CHUNK
     if call.threads == 1 or chunks < 2:
-        update_run(p, inputs, outputs, groups, 0, chunks)
+        update_run(p, inputs, outputs, groups, factor, 0, chunks)
         return 0
     runs = min(chunks, 8 * call.threads)        # a few per thread: one may be slower than another
     for run in prange(runs, num_threads=call.threads, schedule="dynamic"):
-        update_run(p, inputs, outputs, groups, chunks * run // runs, chunks * (run + 1) // runs)
+        update_run(p, inputs, outputs, groups, factor, chunks * run // runs, chunks * (run + 1) // runs)
     return 0
 
 
@@ -254,7 +257,7 @@ RULES = {"sgd": SGD, "sgd_mom": SGD_MOM, "nag": NAG, "adam": ADAM, "adamw": ADAM
 TAILS = {None: NOTHING, "rescale": RESCALE, "rates": RATES}
 
 
-def kernel(name, rule, int states, mixed=False, tail=None, steps=False, extra=None):
+def kernel(name, rule, int states, mixed=False, tail=None, steps=False, scaled=False, extra=None):
     """A Kernel for one rule. ``extra`` gives the rule's two extra numbers from the parameters."""
 
     def pack(params):
@@ -268,7 +271,7 @@ def kernel(name, rule, int states, mixed=False, tail=None, steps=False, extra=No
             etas = params["etas"] * count if len(params["etas"]) == 1 else params["etas"]
             lrs, wds = (tuple(a * b for a, b in zip(x, etas)) for x in (lrs, wds))
         own = tuple(extra(params)) if extra else ()
-        return struct.pack("=6i10d", RULES[rule], states, mixed, steps, TAILS[tail], bool(lrs),
+        return struct.pack("=8i10d", RULES[rule], states, mixed, steps, TAILS[tail], bool(lrs), scaled, 0,
                            number("lr"), number("wd"), number("rescale_grad", default=1.0),
                            number("clip_gradient", "clip_grad", default=-1.0), number("momentum"),
                            number("beta1", "gamma1"), number("beta2", "gamma2"), number("epsilon"),

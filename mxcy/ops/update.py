@@ -49,13 +49,15 @@ def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra
     return operator
 
 
-def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, extra=None, **params):
+def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, scalar=False, extra=None,
+                 **params):
     """The update of several weights; ``each`` names what the group of a weight holds."""
     size = 2 + states + mixed
     behind = 2 if preloaded else int(rescaled)
     names = f"``{each}``" + (", and behind all the learning rates and the weight decays as two arrays" if preloaded else
                              ", and behind all the factor of the gradients, as an array" if rescaled else "")
-    operator = Operator(name, "*data", f"{doc}\n\nThe arrays are, for each weight, {names}.", outputs="outputs", **params)
+    operator = Operator(name, "*data", f"{doc}\n\nThe arrays are, for each weight, {names}.", outputs="outputs", scalar=scalar,
+                        **params)
 
     @operator.outputs_given
     def one_for_each(num_weights):
@@ -71,7 +73,7 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
             raise MXNetValueError(f"{name}: {len(data)} arrays were given; num_weights={num_weights} needs "
                                   f"{num_weights * size + behind}: for each weight {names}")
         for i in range(0, num_weights * size, size):
-            if any(shape != data[i] for shape in data[i + 1:i + size]):
+            if data[i:i + size].count(data[i]) != size:
                 raise MXNetValueError(f"{name}: the arrays of weight {i // size} have shapes {data[i:i + size]}; they must be "
                                       f"equal")
         for rates in data[num_weights * size:] if preloaded else ():
@@ -86,7 +88,7 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
     if "lrs" in params:
         operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
     tail = "rates" if preloaded else "rescale" if rescaled else None
-    operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, extra=extra)
+    operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, scaled=scalar, extra=extra)
     return operator
 
 
@@ -181,7 +183,9 @@ for mixed in (False, True):
                  "`_adamw_update` of several weights.", "adamw", 2, mixed=mixed, rescaled=True,
                  extra=lambda p: (1.0,), lrs=RATES["lrs"], **averaging(), wds=RATES["wds"], **ETAS, **CLIP, **COUNT)
     declare_many(f"_multi_{'mp_' * mixed}adam_update", "weight, grad, mean, var" + ", weight32" * mixed,
-                 "`adam_update` of several weights.", "adam", 2, mixed=mixed, **RATES, **averaging(), **SCALE, **COUNT)
+                 "`adam_update` of several weights. ``scalar`` multiplies every learning rate: the correction of the averages, "
+                 "which is another at each step.",
+                 "adam", 2, mixed=mixed, scalar=True, **RATES, **averaging(), **SCALE, **COUNT)
 
 WEIGHT_CLIP = dict(clip_weights=Param(float, -1.0, doc="Largest magnitude of an item of the weight; negative: any."))
 

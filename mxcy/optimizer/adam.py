@@ -39,18 +39,20 @@ class Adam(Grouped):
         return zeros_like(weight), zeros_like(weight)
 
     def _run(self, index, weights, grads, states, lrs, wds, mixed):
-        counts, correction = self._index_update_count, {}
-        for t in {counts[i] for i in index}:
-            correction[t] = sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t)
-        lrs = [lr * correction[counts[i]] for lr, i in zip(lrs, index)]
+        counts = self._index_update_count
+        correction = {t: sqrt(1 - self.beta2 ** t) / (1 - self.beta1 ** t) for t in {counts[i] for i in index}}
+        if len(correction) == 1:        # then the rates stay as they are from step to step, and the call is a known one
+            (factor,) = correction.values()
+        else:
+            factor, lrs = 1.0, [lr * correction[counts[i]] for lr, i in zip(lrs, index)]
         if mixed:
             operator = nd._internal._multi_mp_adam_update
             groups = ((w, g, *moments, copy) for w, g, (copy, moments) in zip(weights, grads, states))
         else:
             operator = nd._internal._multi_adam_update
             groups = ((w, g, *moments) for w, g, moments in zip(weights, grads, states))
-        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights, beta1=self.beta1,
-                 beta2=self.beta2, epsilon=self.epsilon, **self._clipping())
+        operator(*chain.from_iterable(groups), scalar=factor, lrs=shared(lrs), wds=shared(wds), num_weights=len(weights),
+                 out=weights, beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon, **self._clipping())
 
 
 @register

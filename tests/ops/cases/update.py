@@ -83,12 +83,12 @@ def signum(w, g, mom, lr, momentum=0, wd=0, wd_lh=0):
 
 def many(update, size, tail=0):
     """The oracle of several weights from that of one; rates come as parameters or as two arrays behind the groups."""
-    def oracle(*arrays, num_weights, lrs=None, wds=None, etas=None, **params):
+    def oracle(*arrays, num_weights, lrs=None, wds=None, etas=None, scalar=1, **params):
         if tail == 2:
             lrs, wds = arrays[-2:]
         factor = arrays[-1:] if tail == 1 else ()
         lrs, wds = (x * num_weights if len(x) == 1 else x for x in (lrs, wds))
-        own = [dict(params, lr=lrs[i], wd=wds[i], **({"eta": etas[i]} if etas else {})) for i in range(num_weights)]
+        own = [dict(params, lr=lrs[i] * scalar, wd=wds[i], **({"eta": etas[i]} if etas else {})) for i in range(num_weights)]
         return tuple(update(*arrays[i * size:i * size + size], *factor, **own[i]) for i in range(num_weights))
     return oracle
 
@@ -153,8 +153,8 @@ CASES = [
     single("signsgd_update", 0, dict(lr=.125, wd=.125), lambda w, g, lr, wd: (1 - lr * wd) * w - lr * np.sign(g)),
     single("signum_update", 1, dict(lr=.125, momentum=.875, wd=.125, wd_lh=.25), signum, dtypes=("float32", "float64")),
     single("adam_update", 2, dict(lr=.125, **COMMON), adam),
-    multi("_multi_adam_update", 2, dict(lrs=(.125,), wds=(.0625,), rescale_grad=.5), adam),
-    multi_mixed("_multi_mp_adam_update", 2, LISTS2, adam),
+    multi("_multi_adam_update", 2, dict(scalar=.5, lrs=(.125,), wds=(.0625,), rescale_grad=.5), adam),
+    multi_mixed("_multi_mp_adam_update", 2, dict(LISTS2, scalar=2.), adam),
     Case("_adamw_update", [normal(*SHAPE), normal(*SHAPE), positive(*SHAPE), positive(*SHAPE), FACTOR],
          dict(lr=.125, eta=.5, wd=.125), adamw, grad=False, dtypes=("float32",)),
     Case("_adamw_update", [normal(3), normal(3), positive(3), positive(3), const([0.], "float32")],
