@@ -2,7 +2,7 @@
 
 Indices may have any dtype of numbers; fractions are cut off.
 """
-from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.base import MXNetNotImplementedError, MXNetTypeError, MXNetValueError
 from mxcy.ops import _index
 from mxcy.ops.axes import axis_in
 from mxcy.ops.operator import ZERO, Operator
@@ -247,3 +247,24 @@ def _(F, old_tensor, index_vector, new_tensor):
         raise MXNetValueError(f"_contrib_index_copy: old_tensor has shape {old_tensor.shape}, index_vector "
                               f"{index_vector.shape} and new_tensor {new_tensor.shape}; expected (N, ...), (K,) and (K, ...)")
     return F._scatter_set_nd(old_tensor, new_tensor, F.reshape(index_vector, shape=(1, -1)), shape=old_tensor.shape)
+
+
+boolean_mask = Operator(
+    "_contrib_boolean_mask", "data index", """The slices of ``data`` along ``axis`` where ``index`` is not 0.
+
+    The shape of the result depends on ``index``, so the call waits for it, and has no place in a symbol.""",
+    aliases=("_npi_boolean_mask",), axis=Param(int, 0, doc="The axis to select from."))
+
+
+@boolean_mask.compose
+def _(F, data, index, axis):
+    axis = axis_in(axis, data.ndim, "_contrib_boolean_mask: axis")
+    if index.shape != data.shape[axis:axis + 1]:
+        raise MXNetValueError(f"_contrib_boolean_mask: index has shape {index.shape}, but data of shape {data.shape} with "
+                              f"axis={axis} needs {data.shape[axis:axis + 1]}")
+    if not hasattr(index, "asscalar"):
+        raise MXNetNotImplementedError("_contrib_boolean_mask: the shape of its result is known only when it runs, so it "
+                                       "cannot be part of a symbol; use where() or SequenceMask()")
+    chosen = F.cast(F.BlockGrad(index) != 0, dtype="int64")
+    first = F.argsort(chosen, is_ascend=False, dtype="int64")              # stable: those chosen, in their order
+    return F.take(data, F.slice_axis(first, axis=0, begin=0, end=int(F.sum(chosen).asscalar())), axis=axis)

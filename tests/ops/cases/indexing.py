@@ -82,4 +82,7 @@ CASES = [
          scatter_set_nd),
     Case("_contrib_index_copy", [normal(5, 3), const([4, 1], "int32"), normal(2, 3)], {},
          lambda old, at, new: np.stack([new[1] if i == 1 else new[0] if i == 4 else row for i, row in enumerate(old)])),
+    *[Case("_contrib_boolean_mask", [normal(4, 3, 2), const(keep)], dict(axis=axis),
+           lambda x, keep, axis: np.compress(keep != 0, x, axis), grad=(0,), id=f"{axis},{sum(keep)}")
+      for axis, keep in [(0, [1, 0, 2, 0]), (1, [0, 1, 1]), (0, [0, 0, 0, 0])]],
 ]
