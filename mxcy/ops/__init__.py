@@ -24,6 +24,7 @@ TOPICS = [
     "indexing",
     "losses",
     "matrix",
+    "multi",
     "norm",
     "pooling",
     "ravel",

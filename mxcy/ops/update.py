@@ -7,8 +7,8 @@ from mxcy.ops.param import Floats, Param
 # -- parameters --------------------------------------------------------------------------------------------------------
 
 LR = dict(lr=Param(float, doc="Learning rate."))
-RATES = dict(lrs=Param(Floats, doc="Learning rates, one for each weight."),
-             wds=Param(Floats, doc="Weight decays, one for each weight."))
+RATES = dict(lrs=Param(Floats, doc="Learning rates, one for each weight, or one for all."),
+             wds=Param(Floats, doc="Weight decays, one for each weight, or one for all."))
 WD = dict(wd=Param(float, 0.0, doc="Weight decay: how much of the weight is added to the gradient."))
 MOMENTUM = dict(momentum=Param(float, 0.0, doc="Share of the last step that is repeated."))
 LAZY = dict(lazy_update=Param(bool, True, doc="Has no influence: it is about row-sparse gradients."))
@@ -86,7 +86,10 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
         return data[:num_weights * size:size]
 
     if "lrs" in params:
-        operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
+        if "etas" in params:
+            operator.check(lambda lrs, wds, etas, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds, etas=etas))
+        else:
+            operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
     tail = "rates" if preloaded else "rescale" if rescaled else None
     operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, scaled=scalar, extra=extra)
     return operator
@@ -171,7 +174,7 @@ item, is 0 or not finite: that is how a loss that overflowed is skipped.
 
 
 ETA = dict(eta=Param(float, doc="Multiplier of the whole step."))
-ETAS = dict(etas=Param(Floats, doc="Multipliers of the whole step, one for each weight."))
+ETAS = dict(etas=Param(Floats, doc="Multipliers of the whole step, one for each weight, or one for all."))
 
 declare("adam_update", "mean var", ADAM, "adam", **LR, **averaging(), **WD, **SCALE, **LAZY)
 declare("_adamw_update", "mean var", ADAMW, "adamw", tail="rescale_grad", extra=kernel.numbers("eta"),
