@@ -12,8 +12,9 @@ try:
 except ImportError as error:
     if any(name.endswith(".so") for name in os.listdir(os.path.join(__path__[0], "engine"))):
         raise
-    raise ImportError(f"mxcy is imported from its sources in {os.path.dirname(__path__[0])}, where it is not compiled. Run "
-                      f"'pip install -e .' there, or start Python in another folder to use an installed mxcy.") from error
+    raise ImportError(f"mxcy is imported from its sources in {os.path.dirname(__path__[0])}, where it is not compiled. "
+                      "Run 'pip install -e .' there, or start Python in another folder to use an installed "
+                      "mxcy.") from error
 from mxcy._version import __version__
 from mxcy.base import MXNetError
 from mxcy.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus

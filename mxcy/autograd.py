@@ -68,8 +68,8 @@ def mark_variables(variables, gradients, grad_reqs="write"):
     variables, gradients = _arrays(variables, "variables"), _arrays(gradients, "gradients")
     reqs = [grad_reqs] * len(variables) if isinstance(grad_reqs, str) else list(grad_reqs)
     if not len(variables) == len(gradients) == len(reqs):
-        raise MXNetValueError(f"{len(variables)} variables, {len(gradients)} gradients and {len(reqs)} grad_reqs given; "
-                              f"expected as many of each")
+        raise MXNetValueError(f"{len(variables)} variables, {len(gradients)} gradients and {len(reqs)} grad_reqs "
+                              f"given; expected as many of each")
     for variable, gradient, req in zip(variables, gradients, reqs):
         if variable.shape != gradient.shape:
             raise MXNetValueError(f"a variable has shape {variable.shape}, its gradient {gradient.shape}")

@@ -399,7 +399,8 @@ class FusedRNN(Initializer):
         inputs, rest = divmod(arr.size - biases - deeper, rows * directions)
         inputs -= hidden
         if rest or inputs < 1:
-            raise MXNetValueError(f"FusedRNN: {arr.size} values do not fit {self._layers} layers of {hidden} {self._mode}")
+            raise MXNetValueError(f"FusedRNN: {arr.size} values do not fit {self._layers} layers of {hidden} "
+                                  f"{self._mode}")
         start = 0
         for layer in range(self._layers):
             for _ in range(directions):

@@ -32,7 +32,8 @@ class Operators(types.ModuleType):
         found = REGISTRY.get(self.prefix + name) if not name.startswith("__") else None
         if found is None:
             known = [n[len(self.prefix):] for n in REGISTRY if n.startswith(self.prefix)]
-            raise AttributeError(f"{self.__name__} has no operator {name!r} in this version of mxcy.{nearest(name, known)}")
+            raise AttributeError(f"{self.__name__} has no operator {name!r} in this version of "
+                                 f"mxcy.{nearest(name, known)}")
         function = Function(found, name)
         setattr(self, name, function)
         return function

@@ -68,5 +68,6 @@ class Features(dict):
         """
         name = feature_name.upper()
         if name not in self:
-            raise MXNetValueError(f"there is no feature {feature_name!r}.{nearest(name, self)} Known are {', '.join(self)}.")
+            raise MXNetValueError(f"there is no feature {feature_name!r}.{nearest(name, self)} Known are "
+                                  f"{', '.join(self)}.")
         return self[name].enabled

@@ -76,7 +76,7 @@ def load(folder, digits):
     try:
         return mx.test_utils.get_mnist(), "MNIST"
     except OSError:
-        print("MNIST is neither in the data folder nor to be downloaded from here: using the digits that ship with mxcy")
+        print("MNIST is neither in the data folder nor to be downloaded: using the digits that ship with mxcy")
         return mx.datasets.digits(), "digits"
 
 

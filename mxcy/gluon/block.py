@@ -107,8 +107,8 @@ class Block:
             self.register_child(value, name)
         elif isinstance(value, Parameter):
             if name in self._reg_params and self._reg_params[name] is not value:
-                raise ParameterError(f"{type(self).__name__}.{name} is a parameter already. Replace a shared parameter by "
-                                     "passing params= when the block is made.")
+                raise ParameterError(f"{type(self).__name__}.{name} is a parameter already. Replace a shared parameter "
+                                     "by passing params= when the block is made.")
             self._reg_params[name] = value
         super().__setattr__(name, value)
 
@@ -176,8 +176,9 @@ class Block:
                 children = {id(child) for child in self._children.values()}
             for item in value.values() if isinstance(value, dict) else value:
                 if isinstance(item, Block) and id(item) not in children:
-                    warnings.warn(f"{type(self).__name__}.{key} holds blocks in a {type(value).__name__}, where they are not "
-                                  "registered: their parameters are not collected. Use Sequential, or register_child.",
+                    warnings.warn(f"{type(self).__name__}.{key} holds blocks in a {type(value).__name__}, where they "
+                                  "are not registered: their parameters are not collected. Use Sequential, or "
+                                  "register_child.",
                                   stacklevel=4)
                     break
 
@@ -248,8 +249,8 @@ class Block:
             present = {id(params[name]) for name in loaded if name in params}
             for name, param in params.items():
                 if id(param) not in present:
-                    raise ParameterError(f"Parameter {name!r} is missing in file {filename!r}, which has {_brief(loaded)}. "
-                                         "Pass allow_missing=True to leave such parameters alone.")
+                    raise ParameterError(f"Parameter {name!r} is missing in file {filename!r}, which has "
+                                         f"{_brief(loaded)}. Pass allow_missing=True to leave such parameters alone.")
         for name, array in loaded.items():
             if name in params:
                 params[name]._load_init(array, ctx, cast_dtype, dtype_source)

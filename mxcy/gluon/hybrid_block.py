@@ -53,8 +53,8 @@ class HybridBlock(Block):
         """Complete the unknown shapes of this layer's own parameters from the inputs ``args``."""
         unknown = [f"{p.name} {p.shape}" for p in self._reg_params.values() if not shape_is_known(p.shape)]
         raise MXNetValueError(
-            f"{type(self).__name__} does not know the shapes of {', '.join(unknown)}: define infer_shape(self, x) to set "
-            "them from the input, or give full shapes.")
+            f"{type(self).__name__} does not know the shapes of {', '.join(unknown)}: define infer_shape(self, x) to "
+            "set them from the input, or give full shapes.")
 
     def forward(self, x, *args):
         """Run `hybrid_forward` with the parameters that live on the device of ``x``."""

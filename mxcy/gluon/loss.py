@@ -23,8 +23,8 @@ class Loss(HybridBlock):
     def __init__(self, weight, batch_axis, **kwargs):
         super().__init__(**kwargs)
         if weight is not None and not isinstance(weight, (int, float)):
-            raise MXNetTypeError(f"{type(self).__name__}: weight must be a number or None, got {weight!r}. Weights of samples "
-                                 "are given with each call, as sample_weight.")
+            raise MXNetTypeError(f"{type(self).__name__}: weight must be a number or None, got {weight!r}. Weights of "
+                                 "samples are given with each call, as sample_weight.")
         self._weight, self._batch_axis = weight, batch_axis
 
     def __repr__(self):
@@ -95,7 +95,8 @@ class L1Loss(Loss):
 class SigmoidBinaryCrossEntropyLoss(Loss):
     __doc__ = _document(
         "Cross entropy of a probability against labels from 0 to 1, value by value.",
-        "from_sigmoid : bool\n        Whether ``pred`` is a probability already; by default it is the input of a sigmoid.\n    ",
+        "from_sigmoid : bool\n        Whether ``pred`` is a probability already; by default it is the input of a "
+        "sigmoid.\n    ",
         "pred, label, sample_weight=None, pos_weight=None") + """
     ``pos_weight`` is a factor on the loss of positive labels; it broadcasts against ``pred``.
     """

@@ -185,12 +185,13 @@ class Parameter:
         saved = tuple(data.shape)
         if self._shape and (len(self._shape) != len(saved) or
                             any(old not in (new, 0, -1) for old, new in zip(self._shape, saved))):
-            raise ParameterError(f"loading Parameter {self.name!r}: expected shape {self._shape}, but the file has {saved}")
+            raise ParameterError(f"loading Parameter {self.name!r}: expected shape {self._shape}, but the file has "
+                                 f"{saved}")
         self._shape = saved
         if self._dtype is not None and dtype_name(self._dtype) != dtype_name(data.dtype):
             if not cast_dtype:
-                raise ParameterError(f"loading Parameter {self.name!r}: expected dtype {dtype_name(self._dtype)}, but the "
-                                     f"file has {dtype_name(data.dtype)}. Pass cast_dtype=True to convert.")
+                raise ParameterError(f"loading Parameter {self.name!r}: expected dtype {dtype_name(self._dtype)}, but "
+                                     f"the file has {dtype_name(data.dtype)}. Pass cast_dtype=True to convert.")
             if dtype_source == "current":
                 data = data.astype(self._dtype)
             elif dtype_source == "saved":
@@ -226,11 +227,11 @@ class Parameter:
     def _raise_uninitialized(self):
         if self._deferred_init:
             raise DeferredInitializationError(
-                f"Parameter {self.name!r} has not been initialized yet: its shape {self._shape} is completed by the first "
-                "batch of data. Pass one through the network, or give in_units, in_channels and the like.")
+                f"Parameter {self.name!r} has not been initialized yet: its shape {self._shape} is completed by the "
+                "first batch of data. Pass one through the network, or give in_units, in_channels and the like.")
         raise MXNetError(
-            f"Parameter {self.name!r} has not been initialized. Call initialize() first, and use collect_params(), which "
-            "includes the parameters of child blocks, rather than params.")
+            f"Parameter {self.name!r} has not been initialized. Call initialize() first, and use collect_params(), "
+            "which includes the parameters of child blocks, rather than params.")
 
     def data(self, ctx=None):
         """The array on ``ctx`` (by default the only one, or that on the current device)."""

@@ -106,7 +106,8 @@ class ParameterDict:
         """Add the parameters of ``other``, a ParameterDict."""
         for name, param in other.items():
             if self._params.setdefault(name, param) is not param:
-                raise ParameterError(f"cannot join these ParameterDicts: both have a parameter {name!r}, and they are not the same")
+                raise ParameterError(f"cannot join these ParameterDicts: both have a parameter {name!r}, and they are "
+                                     "not the same")
 
     # -- for all parameters ------------------------------------------------------------------------------------------
 
@@ -150,8 +151,8 @@ class ParameterDict:
         arrays = {}
         for param in self.values():
             if not param.name.startswith(strip_prefix):
-                raise MXNetValueError(f"cannot strip {strip_prefix!r}: the name of Parameter {param.name!r} does not start "
-                                      "with it. Block.save_parameters writes structure names instead.")
+                raise MXNetValueError(f"cannot strip {strip_prefix!r}: the name of Parameter {param.name!r} does not "
+                                      "start with it. Block.save_parameters writes structure names instead.")
             arrays[param.name[len(strip_prefix):]] = param._reduce()
         nd.save(filename, arrays)
 
@@ -228,4 +229,5 @@ def _reconcile(param, key, wanted):
     elif key == "dtype" and dtype_name(wanted) == dtype_name(present):
         return
     if wanted != present:
-        raise ParameterError(f"Parameter {param.name!r} exists already with {key}={present!r}; {wanted!r} was asked for")
+        raise ParameterError(f"Parameter {param.name!r} exists already with {key}={present!r}; {wanted!r} was asked "
+                             "for")

@@ -45,7 +45,8 @@ class Trainer:
         if isinstance(params, (dict, ParameterDict)):
             params = [params[name] for name in sorted(params.keys())]
         if not isinstance(params, (list, tuple)):
-            raise MXNetTypeError(f"Trainer: params must be a ParameterDict, or a dict or list of Parameters, got {params!r}")
+            raise MXNetTypeError(f"Trainer: params must be a ParameterDict, or a dict or list of Parameters, got "
+                                 f"{params!r}")
         for param in params:
             if not isinstance(param, Parameter):
                 raise MXNetTypeError(f"Trainer: params holds a {type(param).__name__}, expected Parameters")
@@ -69,7 +70,8 @@ class Trainer:
         if not isinstance(optimizer, opt.Optimizer):
             return opt.create(optimizer, param_dict=params, **arguments)
         if arguments:
-            raise MXNetValueError("Trainer: optimizer_params are for an optimizer given by name; this one is an instance")
+            raise MXNetValueError("Trainer: optimizer_params are for an optimizer given by name; this one is an "
+                                  "instance")
         optimizer.param_dict = params
         return optimizer
 
@@ -81,8 +83,8 @@ class Trainer:
         for param in self._params:
             own = param.list_ctx()
             if contexts is not None and own != contexts:
-                raise MXNetValueError(f"Trainer: all parameters must live on the same devices, but {param.name!r} is on {own} "
-                                      f"and others are on {contexts}")
+                raise MXNetValueError(f"Trainer: all parameters must live on the same devices, but {param.name!r} is "
+                                      f"on {own} and others are on {contexts}")
             contexts = own
         return contexts or []
 
@@ -110,8 +112,8 @@ class Trainer:
         """A parameter was given a value by hand: the store's copies are old."""
         if self._kv_initialized and self._kvstore is not None:
             if self._update_on_kvstore and self._kvstore._updater.states:
-                raise MXNetError(f"Parameter {param.name!r} cannot be set after the first step, because the store updates it: "
-                                 "pass update_on_kvstore=False to the Trainer")
+                raise MXNetError(f"Parameter {param.name!r} cannot be set after the first step, because the store "
+                                 "updates it: pass update_on_kvstore=False to the Trainer")
             self._kv_initialized = False
 
     # -- the optimizer -----------------------------------------------------------------------------------------------
@@ -166,8 +168,8 @@ class Trainer:
 
     def _refuse_on_kvstore(self, method):
         if self._update_on_kvstore:
-            raise MXNetError(f"{method}() cannot be used when the store updates the parameters: pass update_on_kvstore=False "
-                             "to the Trainer")
+            raise MXNetError(f"{method}() cannot be used when the store updates the parameters: pass "
+                             "update_on_kvstore=False to the Trainer")
 
     def _prepare(self, batch_size):
         self._optimizer.rescale_grad = self._scale / batch_size
@@ -213,9 +215,9 @@ class Trainer:
     def _raise_stale(self, weight):
         name = next(p.name for p in self._params if p.grad_req != "null" and any(w is weight for w in p.list_data()))
         raise UserWarning(
-            f"the gradient of Parameter {name!r} on {weight.context} has not been computed since the last step. Either the model "
-            "does not use it, or backward was not called. If that is meant, pass ignore_stale_grad=True: such parameters are "
-            "then left alone.")
+            f"the gradient of Parameter {name!r} on {weight.context} has not been computed since the last step. Either "
+            "the model does not use it, or backward was not called. If that is meant, pass ignore_stale_grad=True: "
+            "such parameters are then left alone.")
 
     # -- files -------------------------------------------------------------------------------------------------------
 

@@ -137,7 +137,8 @@ def named(data, default_name, allow_empty=False):
     if isinstance(data, (list, tuple)):
         data = {default_name: data[0]} if len(data) == 1 else {f"_{i}_{default_name}": d for i, d in enumerate(data)}
     if not isinstance(data, dict):
-        raise MXNetTypeError(f"{default_name} must be an array, a list of arrays or a dict of them, got {type(data).__name__}")
+        raise MXNetTypeError(f"{default_name} must be an array, a list of arrays or a dict of them, got "
+                             f"{type(data).__name__}")
     if not (data or allow_empty):
         raise MXNetTypeError(f"{default_name} must be given: an array, a list of arrays or a dict of them")
     return list(data.items())

@@ -19,8 +19,8 @@ class NDArrayIter(DataIter):
     shuffle : bool
         Put the samples in a new random order (of NumPy's generator) for every epoch.
     last_batch_handle : {'pad', 'discard', 'roll_over'}
-        What to do with samples that do not fill a batch: fill it up with the first ones, drop them, or keep them for the
-        next epoch.
+        What to do with samples that do not fill a batch: fill it up with the first ones, drop them, or keep them for
+        the next epoch.
     data_name, label_name : str
         Names of arrays that have none.
     layout : str
@@ -45,8 +45,8 @@ class NDArrayIter(DataIter):
         self.num_data = self.data[0][1].shape[self._axis]
         for name, array in (*self.data, *self.label):
             if array.ndim <= self._axis or array.shape[self._axis] != self.num_data:
-                raise MXNetValueError(f"NDArrayIter: {name} has shape {array.shape}, but {self.data[0][0]} has {self.num_data} "
-                                      f"samples along axis {self._axis}")
+                raise MXNetValueError(f"NDArrayIter: {name} has shape {array.shape}, but {self.data[0][0]} has "
+                                      f"{self.num_data} samples along axis {self._axis}")
         if not self.num_data:
             raise MXNetValueError("NDArrayIter: there are no samples")
         self.num_source = len(self.data)
@@ -136,4 +136,5 @@ def _array(name, value):
     try:
         return nd.array(value)
     except (TypeError, ValueError) as error:
-        raise MXNetTypeError(f"NDArrayIter: {name} must be an NDArray or like a NumPy array, got {type(value).__name__}") from error
+        raise MXNetTypeError(f"NDArrayIter: {name} must be an NDArray or like a NumPy array, got "
+                             f"{type(value).__name__}") from error

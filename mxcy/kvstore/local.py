@@ -52,10 +52,10 @@ class KVStore(KVStoreBase):
 
     def init(self, key, value):
         """Give one or several keys their first values."""
-        for key, value in _pairs(key, value):
-            if key in self._values:
-                raise MXNetValueError(f"key {key!r} has a value already")
-            self._values[key] = value[0].copy()
+        for k, values in _pairs(key, value):
+            if k in self._values:
+                raise MXNetValueError(f"key {k!r} has a value already")
+            self._values[k] = values[0].copy()
 
     def _stored(self, key):
         if key not in self._values:
@@ -63,20 +63,20 @@ class KVStore(KVStoreBase):
         return self._values[key]
 
     def push(self, key, value, priority=0):
-        """Add up the arrays that devices give for a key; the sum replaces its value, or updates it (`set_optimizer`)."""
-        for key, values in _pairs(key, value):
-            stored = self._stored(key)
+        """Add up what devices give for a key; the sum replaces its value, or updates it (`set_optimizer`)."""
+        for k, values in _pairs(key, value):
+            stored = self._stored(k)
             parts = [v.as_in_context(stored.context) for v in values]
             total = parts[0] if len(parts) == 1 else nd.add_n(*parts)
             if self._updater is not None:
-                self._updater(key, total, stored)
+                self._updater(k, total, stored)
             else:
                 stored[:] = total
 
     def pull(self, key, out=None, priority=0, ignore_sparse=True):
         """Copy the value of a key to one or several arrays."""
-        for key, outs in _pairs(key, out):
-            stored = self._stored(key)
+        for k, outs in _pairs(key, out):
+            stored = self._stored(k)
             for array in outs:
                 stored.copyto(array)
 

@@ -66,7 +66,8 @@ class TopKAccuracy(EvalMetric):
     def update(self, labels, preds):
         for label, pred in pairs(labels, preds):
             if pred.ndim > 2 or label.shape[0] != pred.shape[0]:
-                raise MXNetValueError(f"{self.name}: predictions must have shape ({label.shape[0]}, classes), got {pred.shape}")
+                raise MXNetValueError(f"{self.name}: predictions must have shape ({label.shape[0]}, classes), got "
+                                      f"{pred.shape}")
             label = label.astype("int32").reshape(-1, 1)
             if pred.ndim == 1:
                 hits = pred.astype("int32").reshape(-1, 1) == label
@@ -99,7 +100,8 @@ class Perplexity(EvalMetric):
         for label, pred in pairs(labels, preds):
             pred = numpy.moveaxis(pred, self.axis, -1)
             if label.size != pred.size // pred.shape[-1]:
-                raise MXNetValueError(f"{self.name}: labels of shape {label.shape} do not fit predictions of shape {pred.shape}")
+                raise MXNetValueError(f"{self.name}: labels of shape {label.shape} do not fit predictions of shape "
+                                      f"{pred.shape}")
             label = label.astype("int32").ravel()
             likelihood = _likelihood(pred.reshape(-1, pred.shape[-1]), label)
             if self.ignore_label is not None:

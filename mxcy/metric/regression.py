@@ -90,7 +90,8 @@ class PearsonCorrelation(EvalMetric):
     def update(self, labels, preds):
         for label, pred in pairs(labels, preds):
             if label.shape != pred.shape:
-                raise MXNetValueError(f"{self.name}: labels of shape {label.shape} for predictions of shape {pred.shape}")
+                raise MXNetValueError(f"{self.name}: labels of shape {label.shape} for predictions of shape "
+                                      f"{pred.shape}")
             label, pred = label.ravel().astype("float64"), pred.ravel().astype("float64")
             if self.average == "macro":
                 self._add(float(numpy.corrcoef(pred, label)[0, 1]), 1)

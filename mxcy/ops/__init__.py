@@ -9,7 +9,8 @@ from mxcy.ops import _kernel
 LEVEL = next((level for level in [os.environ.get("MXCY_ISA"), *_kernel.levels()]
               if level and os.path.isdir(os.path.join(os.path.dirname(__file__), level))), None)
 if LEVEL is None:
-    raise ImportError(f"no kernels for this processor were built; it runs {_kernel.levels()}. Build mxcy here: pip install .")
+    raise ImportError(f"no kernels for this processor were built; it runs {_kernel.levels()}. Build mxcy here: "
+                      "pip install .")
 __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [

@@ -40,10 +40,11 @@ def check_window(name, kernel, layout=None, **axes):
         raise MXNetValueError(f"{name}: kernel is {kernel}; expected 1, 2 or 3 extents")
     for key, value in axes.items():
         if value and len(value) != n:
-            raise MXNetValueError(f"{name}: {key} is {value}, but kernel {kernel} has {n} axes; give {n} numbers or none")
+            raise MXNetValueError(f"{name}: {key} is {value}, but kernel {kernel} has {n} axes; give {n} numbers or "
+                                  "none")
     if layout is not None and layout != ("NCW", "NCHW", "NCDHW")[n - 1]:
-        raise MXNetValueError(f"{name}: layout is {layout!r}; with a kernel of {n} axes only {('NCW', 'NCHW', 'NCDHW')[n - 1]!r} "
-                              f"is computed. Transpose data and weight.")
+        raise MXNetValueError(f"{name}: layout is {layout!r}; with a kernel of {n} axes only "
+                              f"{('NCW', 'NCHW', 'NCDHW')[n - 1]!r} is computed. Transpose data and weight.")
 
 
 def check_data(name, data, kernel, groups):
@@ -51,7 +52,8 @@ def check_data(name, data, kernel, groups):
         raise MXNetValueError(f"{name}: data has shape {data}, but kernel {kernel} needs {len(kernel) + 2} axes: "
                               f"batch, channels and {len(kernel)} spatial")
     if data[1] % groups:
-        raise MXNetValueError(f"{name}: data of shape {data} has {data[1]} channels, which num_group={groups} does not divide")
+        raise MXNetValueError(f"{name}: data of shape {data} has {data[1]} channels, which num_group={groups} does not "
+                              "divide")
 
 
 def check_filters(name, num_filter, num_group):
@@ -89,8 +91,8 @@ def _(data, kernel, stride, dilate, pad, num_filter, num_group):
     reach = extents(kernel, dilate)
     for n, k, p in zip(data[2:], reach, pad):
         if n + 2 * p < k:
-            raise MXNetValueError(f"Convolution: the window reaches over {reach}, but data of shape {data} padded by {pad} "
-                                  f"is smaller")
+            raise MXNetValueError(f"Convolution: the window reaches over {reach}, but data of shape {data} padded by "
+                                  f"{pad} is smaller")
     out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(data[2:], reach, stride, pad))
     return dict(weight=(num_filter, data[1] // num_group, *kernel), bias=(num_filter,), out=(data[0], num_filter, *out))
 
@@ -170,7 +172,8 @@ def _(kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, lay
     check_filters("Deconvolution", num_filter, num_group)
     for a, s in zip(adj, stride or (1,) * len(kernel)) if not target_shape else ():
         if a >= s:
-            raise MXNetValueError(f"Deconvolution: adj is {adj}; expected less than the stride {stride or (1,) * len(kernel)}")
+            raise MXNetValueError(f"Deconvolution: adj is {adj}; expected less than the stride "
+                                  f"{stride or (1,) * len(kernel)}")
 
 
 @deconvolution.inputs_given
@@ -198,8 +201,8 @@ def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_grou
         raise MXNetValueError(f"Deconvolution: target_shape is {target_shape}; data of shape {data} gives at most "
                               f"{tuple(s * (n - 1) + k for n, k, s in zip(data[2:], reach, stride))}")
     if any(n < 1 for n in out) and 0 not in data:
-        raise MXNetValueError(f"Deconvolution: data of shape {data} with kernel {kernel}, stride {stride} and pad {pad} "
-                              f"gives an output of spatial shape {out}; use less padding")
+        raise MXNetValueError(f"Deconvolution: data of shape {data} with kernel {kernel}, stride {stride} and pad "
+                              f"{pad} gives an output of spatial shape {out}; use less padding")
     return dict(weight=(data[1], num_filter // num_group, *kernel), bias=(num_filter,), out=(data[0], num_filter, *out))
 
 

@@ -10,8 +10,8 @@ fully_connected = Operator(
     "FullyConnected", "data weight bias?",
     """Affine map of each row: ``out = data @ weight.T + bias``.
 
-    ``data`` is (N, ...), ``weight`` (num_hidden, K), ``bias`` (num_hidden,). With ``flatten`` the axes of ``data`` behind
-    the first are joined to rows of K; without it the map applies to the last axis and the others stay.
+    ``data`` is (N, ...), ``weight`` (num_hidden, K), ``bias`` (num_hidden,). With ``flatten`` the axes of ``data``
+    behind the first are joined to rows of K; without it the map applies to the last axis and the others stay.
     """,
     aliases=("_npx_fully_connected", "_sparse_FullyConnected"),
     num_hidden=Param(int, min=1, doc="Number of output features."),

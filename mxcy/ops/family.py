@@ -35,8 +35,8 @@ def broadcast_shape(lhs, rhs):
         l = lhs[axis] if -axis <= len(lhs) else 1
         r = rhs[axis] if -axis <= len(rhs) else 1
         if l != r and l != 1 and r != 1:
-            raise MXNetValueError(f"lhs of shape {lhs} and rhs of shape {rhs} do not broadcast: axis {axis} is {l} in lhs "
-                                  f"and {r} in rhs; they must agree, or one of them be 1")
+            raise MXNetValueError(f"lhs of shape {lhs} and rhs of shape {rhs} do not broadcast: axis {axis} is {l} in "
+                                  f"lhs and {r} in rhs; they must agree, or one of them be 1")
         out.append(r if l == 1 else l)
     return tuple(out)
 

@@ -21,7 +21,8 @@ def mode(*choices):
 def indexed(name, data, indices):
     """dtype rule: ``data``'s; the indices may be any numbers."""
     if indices in ("bool", "bfloat16"):
-        raise MXNetTypeError(f"{name}: the indices are {indices}; expected integers or floats. Convert them with astype().")
+        raise MXNetTypeError(f"{name}: the indices are {indices}; expected integers or floats. Convert them with "
+                             "astype().")
     return data
 
 
@@ -61,8 +62,8 @@ def _(F, g, indices, axis, mode):
 embedding = Operator(
     "Embedding", "data weight", """Rows of ``weight``, one for each index in ``data``.
 
-    ``data`` of any shape, indices clipped to 0 to ``input_dim - 1``; ``weight`` is (input_dim, output_dim); the result has
-    the shape of ``data``, followed by output_dim.""", aliases=("_npx_embedding", "_sparse_Embedding"),
+    ``data`` of any shape, indices clipped to 0 to ``input_dim - 1``; ``weight`` is (input_dim, output_dim); the result
+    has the shape of ``data``, followed by output_dim.""", aliases=("_npx_embedding", "_sparse_Embedding"),
     input_dim=Param(int, min=1, doc="Number of rows."), output_dim=Param(int, min=1, doc="Elements of a row."),
     dtype=Param(Dtype, "float32", choices=NUMBERS, doc="dtype of ``weight``, where it is to be made."),
     sparse_grad=Param(bool, False, doc="Whether the gradient of ``weight`` is row-sparse."))
@@ -132,7 +133,8 @@ batch_take = Operator("batch_take", "a indices", "Element ``a[i, indices[i]]`` o
 @batch_take.compose
 def _(F, a, indices):
     if a.ndim != 2 or indices.shape != a.shape[:1]:
-        raise MXNetValueError(f"batch_take: a has shape {a.shape} and indices {indices.shape}; expected (N, C) and (N,)")
+        raise MXNetValueError(f"batch_take: a has shape {a.shape} and indices {indices.shape}; expected (N, C) and "
+                              "(N,)")
     return F.pick(a, indices, axis=1)
 
 
@@ -168,16 +170,16 @@ one_hot.cpu = _index.one_hot
 def places(name, data, indices):
     """Check indices (M, ...) into the first M axes of ``data``; returns the shape of what they select."""
     if not indices or not 1 <= indices[0] <= len(data):
-        raise MXNetValueError(f"{name}: indices has shape {indices}; its first extent, the number of coordinates, must be "
-                              f"1 to {len(data)} for an array of shape {data}")
+        raise MXNetValueError(f"{name}: indices has shape {indices}; its first extent, the number of coordinates, must "
+                              f"be 1 to {len(data)} for an array of shape {data}")
     return indices[1:] + data[indices[0]:]
 
 
 gather_nd = Operator(
     "gather_nd", "data indices", """Elements or slices of ``data``, each at its own place.
 
-    ``indices`` has shape (M, ...): ``indices[:, i]`` are coordinates in the first M axes of ``data``. Negative ones count
-    from the end; others out of range raise.""", aliases=("_npi_gather_nd", "_npx_gather_nd"))
+    ``indices`` has shape (M, ...): ``indices[:, i]`` are coordinates in the first M axes of ``data``. Negative ones
+    count from the end; others out of range raise.""", aliases=("_npi_gather_nd", "_npx_gather_nd"))
 gather_nd.infer_shape(lambda data, indices: places("gather_nd", data, indices) or (1,))
 gather_nd.infer_type(lambda data, indices: indexed("gather_nd", data, indices))
 gather_nd.cpu = _index.gather_nd
@@ -245,7 +247,8 @@ index_copy = Operator(
 def _(F, old_tensor, index_vector, new_tensor):
     if index_vector.ndim != 1 or new_tensor.shape != index_vector.shape + old_tensor.shape[1:]:
         raise MXNetValueError(f"_contrib_index_copy: old_tensor has shape {old_tensor.shape}, index_vector "
-                              f"{index_vector.shape} and new_tensor {new_tensor.shape}; expected (N, ...), (K,) and (K, ...)")
+                              f"{index_vector.shape} and new_tensor {new_tensor.shape}; expected (N, ...), (K,) and "
+                              "(K, ...)")
     return F._scatter_set_nd(old_tensor, new_tensor, F.reshape(index_vector, shape=(1, -1)), shape=old_tensor.shape)
 
 

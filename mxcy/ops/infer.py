@@ -49,8 +49,9 @@ def infer_shapes(operator, params, names, shapes):
             wanted = result.get(name)
             if wanted is not None and tuple(wanted) != given[name]:
                 others = ", ".join(f"{n} of shape {given[n]}" for n in names if n != name and n not in result)
-                raise MXNetValueError(f"{operator.name}: {name} has shape {given[name]}, but {others or 'the parameters'} "
-                                      f"{'need' if ',' in others else 'needs'} {tuple(wanted)}")
+                raise MXNetValueError(f"{operator.name}: {name} has shape {given[name]}, but "
+                                      f"{others or 'the parameters'} {'need' if ',' in others else 'needs'} "
+                                      f"{tuple(wanted)}")
         result = [result[name] for name in operator.outputs[:count]] if len(operator.outputs) >= count else result["out"]
     elif isinstance(result, tuple):
         result = [result]
@@ -63,15 +64,16 @@ def infer_types(operator, params, names, dtypes, count):
             return [params.get("dtype") or "float32"] * count
         for name, dtype in zip(names, dtypes):
             if dtype != dtypes[0]:
-                raise MXNetTypeError(f"{operator.name}: {name} is {dtype} but {names[0]} is {dtypes[0]}; they must have "
-                                     f"one dtype. Convert one with astype().")
+                raise MXNetTypeError(f"{operator.name}: {name} is {dtype} but {names[0]} is {dtypes[0]}; they must "
+                                     f"have one dtype. Convert one with astype().")
         return [dtypes[0]] * count
     given = by_name(operator, params, names, dtypes)
     result = call_rule(operator.rules["infer_type"], given)
     if isinstance(result, dict):
         for name in names if not operator.variadic else ():
             if result.get(name, given[name]) != given[name]:
-                raise MXNetTypeError(f"{operator.name}: {name} is {given[name]}; expected {result[name]}. Convert it with astype().")
+                raise MXNetTypeError(f"{operator.name}: {name} is {given[name]}; expected {result[name]}. Convert it "
+                                     "with astype().")
         result = [result[name] for name in operator.outputs[:count]]
     elif isinstance(result, str):
         result = [result] * count

@@ -16,15 +16,16 @@ def softmax_params():
     return dict(
         **GRAD_SCALE,
         ignore_label=Param(float, -1.0, doc="The label that stands for none, if ``use_ignore`` is set."),
-        multi_output=Param(bool, False, doc="The classes are axis 1, and there is a label for every place of the others."),
+        multi_output=Param(bool, False, doc="The classes are axis 1, and there is a label for every place of the "
+                                            "others."),
         use_ignore=Param(bool, False, doc="Give no gradient where the label is ``ignore_label``."),
         preserve_shape=Param(bool, False, doc="The classes are the last axis."),
         normalization=Param(str, "null", choices=("batch", "null", "valid"),
                             doc="What the gradient is divided by: nothing, the batch size, or the number of labels that "
                                 "are not ``ignore_label``."),
         out_grad=Param(bool, False, doc="Multiply the gradient with the one that comes from behind."),
-        smooth_alpha=Param(float, 0.0, doc="How much of the right class's probability is spread over the others; has no "
-                                      "influence with ``multi_output``."))
+        smooth_alpha=Param(float, 0.0, doc="How much of the right class's probability is spread over the others; has "
+                                           "no influence with ``multi_output``."))
 
 
 def label_shape(data, label, multi_output):
@@ -41,8 +42,9 @@ softmax_output = Operator(
     "SoftmaxOutput", "data label",
     """Softmax, with the gradient of the cross entropy between it and ``label``: softmax less the one-hot label.
 
-    ``data`` is (N, K, ...). The classes are all axes but the first, or axis 1 with ``multi_output``, or the last one with
-    ``preserve_shape``. ``label`` holds the number of the right class, or probabilities if its shape is that of ``data``.
+    ``data`` is (N, K, ...). The classes are all axes but the first, or axis 1 with ``multi_output``, or the last one
+    with ``preserve_shape``. ``label`` holds the number of the right class, or probabilities if its shape is that of
+    ``data``.
     """,
     aliases=("Softmax",), **softmax_params())
 

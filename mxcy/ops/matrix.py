@@ -87,13 +87,14 @@ batch_dot = Operator(
 @batch_dot.infer_shape
 def batch_dot_shape(lhs, rhs, transpose_a, transpose_b):
     if len(lhs) < 3 or len(lhs) != len(rhs) or lhs[:-2] != rhs[:-2]:
-        raise MXNetValueError(f"batch_dot: lhs has shape {lhs} and rhs {rhs}; expected three axes or more, equal but for the "
-                              f"last two")
+        raise MXNetValueError(f"batch_dot: lhs has shape {lhs} and rhs {rhs}; expected three axes or more, equal but "
+                              f"for the last two")
     m, k = lhs[-2:][::-1] if transpose_a else lhs[-2:]
     inner, n = rhs[-2:][::-1] if transpose_b else rhs[-2:]
     if k != inner:
-        raise MXNetValueError(f"batch_dot: matrices of {m} x {k} cannot be multiplied by those of {inner} x {n}; lhs has "
-                              f"shape {lhs} with transpose_a={transpose_a}, rhs {rhs} with transpose_b={transpose_b}")
+        raise MXNetValueError(f"batch_dot: matrices of {m} x {k} cannot be multiplied by those of {inner} x {n}; lhs "
+                              f"has shape {lhs} with transpose_a={transpose_a}, rhs {rhs} with "
+                              f"transpose_b={transpose_b}")
     return (*lhs[:-2], m, n)
 
 

@@ -11,7 +11,8 @@ MEAN_VAR = Param(bool, False, doc="Also return the mean and the deviation.")
 def positive_axis(name, axis, shape):
     """``axis`` counted from the front."""
     if not -len(shape) <= axis < len(shape):
-        raise MXNetValueError(f"{name}: axis is {axis}, but data has shape {shape}; expected {-len(shape)} to {len(shape) - 1}")
+        raise MXNetValueError(f"{name}: axis is {axis}, but data has shape {shape}; expected {-len(shape)} to "
+                              f"{len(shape) - 1}")
     return axis % len(shape)
 
 
@@ -79,7 +80,8 @@ batch_norm = Operator(
 
     References
     ----------
-    .. [1] Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
+    .. [1] Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
+    Shift",
        ICML 2015.""",
     outputs="out mean var", visible=1, aux=("moving_mean", "moving_var"), aliases=("BatchNorm_v1", "_npx_batch_norm"),
     eps=Param(float, 1e-3, min=0, doc=EPS),
@@ -217,8 +219,8 @@ def _(F, gs, g, data, gamma, axis, eps):
 
 group_norm = Operator(
     "GroupNorm", "data gamma beta",
-    """Normalise groups of channels of each sample by their mean and variance; ``gamma`` and ``beta`` have one number per
-    group [1]_.
+    """Normalise groups of channels of each sample by their mean and variance; ``gamma`` and ``beta`` have one number
+    per group [1]_.
 
     References
     ----------
@@ -238,8 +240,8 @@ def _(data, num_groups):
     if len(data) < 3:
         raise MXNetValueError(f"GroupNorm: data has shape {data}; expected at least 3 axes: batch, channels, space")
     if data[1] % num_groups:
-        raise MXNetValueError(f"GroupNorm: data of shape {data} has {data[1]} channels, which num_groups={num_groups} does "
-                              f"not divide")
+        raise MXNetValueError(f"GroupNorm: data of shape {data} has {data[1]} channels, which num_groups={num_groups} "
+                              f"does not divide")
     return dict(gamma=(num_groups,), beta=(num_groups,), out=data, mean=(data[0], num_groups), std=(data[0], num_groups))
 
 

@@ -40,7 +40,8 @@ class Operator:
     aux : sequence of str
         Inputs that are auxiliary states, such as moving averages.
     mutates : sequence of str
-        Inputs that the kernel changes, such as an optimizer's momentum. A variadic operator says so with `changes_given`.
+        Inputs that the kernel changes, such as an optimizer's momentum. A variadic operator says so with
+        `changes_given`.
     scalar : float, optional
         The operator takes the number ``scalar``, this one by default; it reaches the kernel as ``Call.scalar`` and is
         never cached.

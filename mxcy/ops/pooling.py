@@ -7,7 +7,8 @@ from mxcy.ops.param import Param, Shape
 WINDOW = dict(
     kernel=Param(Shape, (), min=1, doc="Extent of the window along each spatial axis."),
     pool_type=Param(str, "max", choices=("max", "avg", "sum", "lp"), doc="What is taken of a window."),
-    global_pool=Param(bool, False, doc="The window is the whole image; ``kernel``, ``stride`` and ``pad`` are ignored."),
+    global_pool=Param(bool, False, doc="The window is the whole image; ``kernel``, ``stride`` and ``pad`` are "
+                                       "ignored."),
     cudnn_off=Param(bool, False, doc="Ignored."),
     pooling_convention=Param(
         str, "valid", choices=("valid", "full", "same"),
@@ -59,7 +60,8 @@ def _(data, kernel, pool_type, global_pool, pooling_convention, stride, pad, lay
     n = len(data) - 2 if global_pool else len(kernel)
     if len(data) != n + 2 or n not in (1, 2, 3) or layout and len(layout) != len(data):
         wanted = f"layout {layout}" if layout else "kernel of 1 to 3 axes" if global_pool else f"kernel {kernel}"
-        raise MXNetValueError(f"Pooling: data has shape {data}, but {wanted} needs batch, channels and as many spatial axes")
+        raise MXNetValueError(f"Pooling: data has shape {data}, but {wanted} needs batch, channels and as many spatial "
+                              "axes")
     axes = spatial_axes(len(data), layout)
     out = (1,) * n if global_pool else tuple(
         positions(data, *axis, pooling_convention)
@@ -71,8 +73,8 @@ def _(data, kernel, pool_type, global_pool, pooling_convention, stride, pad, lay
 def positions(data, n, kernel, stride, pad, convention):
     """How many windows there are along an axis of n elements."""
     if n + 2 * pad < kernel:
-        raise MXNetValueError(f"Pooling: a window of {kernel} does not fit an axis of {n} elements and {pad} of padding on "
-                              f"each side, of data of shape {data}")
+        raise MXNetValueError(f"Pooling: a window of {kernel} does not fit an axis of {n} elements and {pad} of "
+                              f"padding on each side, of data of shape {data}")
     if convention == "same":
         return -(-(n + 2 * pad) // stride)
     room = n + 2 * pad - kernel

@@ -245,11 +245,13 @@ broadcast_axis = Operator(
 @broadcast_axis.infer_shape
 def broadcast_axis_shape(data, axis, size):
     if len(axis) != len(size):
-        raise MXNetValueError(f"broadcast_axis: axis is {axis} and size is {size}; there must be one size for each axis")
+        raise MXNetValueError(f"broadcast_axis: axis is {axis} and size is {size}; there must be one size for each "
+                              "axis")
     shape = list(data)
     for at, n in zip(axes_in(axis, len(data), "broadcast_axis: axis"), size):
         if data[at] != 1:
-            raise MXNetValueError(f"broadcast_axis: axis {at} of {data} has size {data[at]}; only axes of size 1 can grow")
+            raise MXNetValueError(f"broadcast_axis: axis {at} of {data} has size {data[at]}; only axes of size 1 can "
+                                  "grow")
         shape[at] = n
     return tuple(shape)
 
@@ -268,7 +270,8 @@ def broadcast_like_shape(lhs, rhs, lhs_axes, rhs_axes):
     if lhs_axes is None or rhs_axes is None:
         return broadcast_shape("broadcast_like", lhs, rhs)
     if len(lhs_axes) != len(rhs_axes) or not lhs_axes:
-        raise MXNetValueError(f"broadcast_like: lhs_axes is {lhs_axes} and rhs_axes is {rhs_axes}; expected as many of both")
+        raise MXNetValueError(f"broadcast_like: lhs_axes is {lhs_axes} and rhs_axes is {rhs_axes}; expected as many of "
+                              "both")
     shape = list(lhs)
     for to, source in zip(axes_in(lhs_axes, len(lhs), "broadcast_like: lhs_axes"),
                           axes_in(rhs_axes, len(rhs), "broadcast_like: rhs_axes")):

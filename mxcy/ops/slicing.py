@@ -13,8 +13,8 @@ def slice_shape(name, data, begin, end, step):
     """Shape of ``data[begin:end:step]`` with one of each for the first axes; as Python slices, ends are clipped."""
     step = step or (None,) * len(begin)
     if not len(begin) == len(end) == len(step) <= len(data):
-        raise MXNetValueError(f"{name}: begin is {begin}, end is {end} and step is {step}; an array of shape {data} needs "
-                              f"as many of each, at most {len(data)}")
+        raise MXNetValueError(f"{name}: begin is {begin}, end is {end} and step is {step}; an array of shape {data} "
+                              f"needs as many of each, at most {len(data)}")
     if 0 in step:
         raise MXNetValueError(f"{name}: step is {step}; a step cannot be 0")
     front = (len(range(*slice(*where).indices(n))) for n, *where in zip(data, begin, end, step))
@@ -78,8 +78,8 @@ def slice_axis_shape(data, axis, begin, end):
     first = begin + n if begin < 0 else begin
     last = n if end is None else end + n if end < 0 else end
     if not 0 <= first < last <= n:
-        raise MXNetValueError(f"slice_axis: begin={begin}, end={end} select nothing, or more than there is, of axis {at}, "
-                              f"which has size {n} in data of shape {data}")
+        raise MXNetValueError(f"slice_axis: begin={begin}, end={end} select nothing, or more than there is, of axis "
+                              f"{at}, which has size {n} in data of shape {data}")
     return (*data[:at], last - first, *data[at + 1:])
 
 
@@ -99,12 +99,13 @@ slice_like = Operator(
 @slice_like.infer_shape
 def slice_like_shape(data, shape_like, axes):
     if not axes and len(data) != len(shape_like):
-        raise MXNetValueError(f"slice_like: data has shape {data} and shape_like {shape_like}; without axes they must have "
-                              f"as many dimensions")
+        raise MXNetValueError(f"slice_like: data has shape {data} and shape_like {shape_like}; without axes they must "
+                              f"have as many dimensions")
     shape = list(data)
     for at in axes_in(axes, len(data), "slice_like: axes") if axes else range(len(data)):
         if at >= len(shape_like) or shape_like[at] > data[at]:
-            raise MXNetValueError(f"slice_like: axis {at} of data of shape {data} cannot be cut to that of {shape_like}")
+            raise MXNetValueError(f"slice_like: axis {at} of data of shape {data} cannot be cut to that of "
+                                  f"{shape_like}")
         shape[at] = shape_like[at]
     return tuple(shape)
 
@@ -227,8 +228,8 @@ def concat_shape(data, dim):
     at = axis_in(dim, len(first), "Concat: dim")
     for i, shape in enumerate(data):
         if (*shape[:at], *shape[at + 1:]) != (*first[:at], *first[at + 1:]) or len(shape) != len(first):
-            raise MXNetValueError(f"Concat: array {i} has shape {shape} and the first one {first}; along axis {at} only "
-                                  f"arrays that agree in all other axes can be joined")
+            raise MXNetValueError(f"Concat: array {i} has shape {shape} and the first one {first}; along axis {at} "
+                                  f"only arrays that agree in all other axes can be joined")
     return (*first[:at], sum(shape[at] for shape in data), *first[at + 1:])
 
 
@@ -292,8 +293,8 @@ def split_outputs(num_outputs):
 def split_shape(data, num_outputs, axis, squeeze_axis):
     at = axis_in(axis, len(data), "SliceChannel: axis")
     if data[at] % num_outputs or (squeeze_axis and data[at] != num_outputs):
-        raise MXNetValueError(f"SliceChannel: axis {at} of data of shape {data} has size {data[at]}, which cannot be cut "
-                              f"into num_outputs={num_outputs} equal parts{' of size 1' if squeeze_axis else ''}")
+        raise MXNetValueError(f"SliceChannel: axis {at} of data of shape {data} has size {data[at]}, which cannot be "
+                              f"cut into num_outputs={num_outputs} equal parts{' of size 1' if squeeze_axis else ''}")
     part = (*data[:at], data[at] // num_outputs, *data[at + 1:])
     return [without_axis(part, at, squeeze_axis)] * num_outputs
 
@@ -332,11 +333,13 @@ def split_v2_shape(data, indices, axis, squeeze_axis, sections):
     n = data[at]
     if sections:
         if n % sections:
-            raise MXNetValueError(f"_split_v2: axis {at} of data of shape {data} cannot be cut into {sections} sections")
+            raise MXNetValueError(f"_split_v2: axis {at} of data of shape {data} cannot be cut into {sections} "
+                                  "sections")
         sizes = [n // sections] * sections
     else:
         if indices[-1] > n:
-            raise MXNetValueError(f"_split_v2: indices is {indices}, but axis {at} of data of shape {data} has size {n}")
+            raise MXNetValueError(f"_split_v2: indices is {indices}, but axis {at} of data of shape {data} has size "
+                                  f"{n}")
         sizes = [after - before for before, after in zip(indices, (*indices[1:], n))]
     if squeeze_axis and set(sizes) != {1}:
         raise MXNetValueError(f"_split_v2: squeeze_axis needs parts of size 1; they have {sizes}")
@@ -383,12 +386,13 @@ def pad_params():
 def pad_check(name, shape, mode, pad_width):
     """Refuse widths that do not fit ``shape``; negative ones cut."""
     if len(pad_width) != 2 * len(shape):
-        raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {shape} needs {2 * len(shape)} numbers")
+        raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {shape} needs {2 * len(shape)} "
+                              "numbers")
     for i, (n, before, behind) in enumerate(zip(shape, pad_width[::2], pad_width[1::2])):
         most = {"constant": max(before, behind), "edge": max(before, behind) if n else 0, "reflect": max(n - 1, 0)}[mode]
         if max(before, behind) > most or min(before, behind) < -n or n + before + behind < 0:
-            raise MXNetValueError(f"{name}: axis {i} of shape {shape} cannot be padded by {before} and {behind} in mode "
-                                  f"{mode!r}")
+            raise MXNetValueError(f"{name}: axis {i} of shape {shape} cannot be padded by {before} and {behind} in "
+                                  f"mode {mode!r}")
 
 
 pad = Operator("Pad", "data", "Add values before and behind the axes of an array.", aliases=("pad",), **pad_params())

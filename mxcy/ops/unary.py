@@ -96,7 +96,7 @@ unary("clip", "Elements below ``a_min`` become ``a_min``, those above ``a_max`` 
       gradient=lambda F, g, data, a_min, a_max: F._backward_clip(g, data, a_min=a_min, a_max=a_max),
       aliases=("_npi_clip", "_sparse_clip"), **BOUNDS)
 
-# -- derivatives in one pass: the gradient of an output, and the input or the output -------------------------------------
+# -- derivatives in one pass: the gradient of an output, and the input or the output -----------------------------------
 
 
 def derivative(name, doc, gradient, **params):
@@ -124,7 +124,7 @@ derivative("hard_sigmoid", "``alpha * og`` where ``0 < y < 1``, else 0.",
 derivative("clip", "``og`` where ``a_min <= y <= a_max``, else 0.",
            lambda F, g, y, a_min, a_max: (F._backward_clip(g, y, a_min=a_min, a_max=a_max), None), **BOUNDS)
 
-# -- the identity in several guises --------------------------------------------------------------------------------------
+# -- the identity in several guises ------------------------------------------------------------------------------------
 
 unary("_copy", "A copy.", cpu=_cast.copy, gradient=lambda F, g: g, aliases=("identity",))
 unary("BlockGrad", "A copy through which no gradient flows back.", cpu=_cast.copy, gradient=ZERO,

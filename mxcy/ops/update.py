@@ -74,8 +74,8 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
                                   f"{num_weights * size + behind}: for each weight {names}")
         for i in range(0, num_weights * size, size):
             if data[i:i + size].count(data[i]) != size:
-                raise MXNetValueError(f"{name}: the arrays of weight {i // size} have shapes {data[i:i + size]}; they must be "
-                                      f"equal")
+                raise MXNetValueError(f"{name}: the arrays of weight {i // size} have shapes {data[i:i + size]}; they "
+                                      f"must be equal")
         for rates in data[num_weights * size:] if preloaded else ():
             if rates != (num_weights,):
                 raise MXNetValueError(f"{name}: the rates have shape {rates}; expected ({num_weights},)")
@@ -98,7 +98,8 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
 def check_rates(name, num_weights, **rates):
     for key, values in rates.items():
         if len(values) not in (1, num_weights):
-            raise MXNetValueError(f"{name}: {key} has {len(values)} numbers; num_weights={num_weights} needs as many, or one")
+            raise MXNetValueError(f"{name}: {key} has {len(values)} numbers; num_weights={num_weights} needs as many, "
+                                  "or one")
 
 
 # -- stochastic gradient descent ---------------------------------------------------------------------------------------
@@ -186,8 +187,8 @@ for mixed in (False, True):
                  "`_adamw_update` of several weights.", "adamw", 2, mixed=mixed, rescaled=True,
                  extra=lambda p: (1.0,), lrs=RATES["lrs"], **averaging(), wds=RATES["wds"], **ETAS, **CLIP, **COUNT)
     declare_many(f"_multi_{'mp_' * mixed}adam_update", "weight, grad, mean, var" + ", weight32" * mixed,
-                 "`adam_update` of several weights. ``scalar`` multiplies every learning rate: the correction of the averages, "
-                 "which is another at each step.",
+                 "`adam_update` of several weights. ``scalar`` multiplies every learning rate: the correction of the "
+                 "averages, which is another at each step.",
                  "adam", 2, mixed=mixed, scalar=True, **RATES, **averaging(), **SCALE, **COUNT)
 
 WEIGHT_CLIP = dict(clip_weights=Param(float, -1.0, doc="Largest magnitude of an item of the weight; negative: any."))
@@ -214,8 +215,8 @@ declare("ftml_update", "d v z", "Follow the moving leader.", "ftml", extra=kerne
 
 # -- layer-wise rates --------------------------------------------------------------------------------------------------
 
-LAMB = """The first half of LAMB: the step of Adam with weight decay. Its length, against that of the weight, scales the rate
-in `lamb_update_phase2`.
+LAMB = """The first half of LAMB: the step of Adam with weight decay. Its length, against that of the weight, scales the
+rate in `lamb_update_phase2`.
 
 ::
 

@@ -11,8 +11,8 @@ __all__ = ["Adam", "Adamax", "Nadam", "FTML"]
 
 @register
 class Adam(Grouped):
-    """Steps by the mean of past gradients over the root of their mean square [1]_. All tensors of a dtype are updated by
-    one call.
+    """Steps by the mean of past gradients over the root of their mean square [1]_. All tensors of a dtype are updated
+    by one call.
 
     Parameters
     ----------

@@ -43,12 +43,14 @@ class Optimizer:
     def __init__(self, rescale_grad=1., param_idx2name=None, wd=0., clip_gradient=None, learning_rate=None,
                  lr_scheduler=None, sym=None, begin_num_update=0, multi_precision=False, param_dict=None):
         if param_idx2name is not None and not isinstance(param_idx2name, dict):
-            raise MXNetTypeError(f"param_idx2name must be a dict of indices to names, got {type(param_idx2name).__name__}")
+            raise MXNetTypeError(f"param_idx2name must be a dict of indices to names, got "
+                                 f"{type(param_idx2name).__name__}")
         self.rescale_grad = rescale_grad
         self.lr_scheduler = lr_scheduler
         if lr_scheduler is not None and learning_rate is not None:
             if lr_scheduler.base_lr != learning_rate:
-                warnings.warn(f"learning_rate={learning_rate} replaces base_lr={lr_scheduler.base_lr} of the lr_scheduler",
+                warnings.warn(f"learning_rate={learning_rate} replaces base_lr={lr_scheduler.base_lr} of the "
+                              "lr_scheduler",
                               stacklevel=3)
             lr_scheduler.base_lr = learning_rate
         self.lr = learning_rate if learning_rate is not None else lr_scheduler.base_lr if lr_scheduler else 0.01
@@ -100,8 +102,8 @@ class Optimizer:
         if dtype_name(weight.dtype) not in ("float16", "bfloat16"):
             return False
         if not self.multi_precision:
-            warnings.warn(f"{type(self).__name__} adds up small steps in {dtype_name(weight.dtype)}, which may lose them: "
-                          "consider multi_precision=True", stacklevel=4)
+            warnings.warn(f"{type(self).__name__} adds up small steps in {dtype_name(weight.dtype)}, which may lose "
+                          "them: consider multi_precision=True", stacklevel=4)
         return self.multi_precision
 
     def create_state_multi_precision(self, index, weight):
@@ -130,7 +132,8 @@ class Optimizer:
     def set_learning_rate(self, lr):
         """Set the learning rate; not if there is a schedule."""
         if self.lr_scheduler is not None:
-            raise UserWarning("the learning rate follows lr_scheduler and cannot be set; change lr_scheduler.base_lr instead")
+            raise UserWarning("the learning rate follows lr_scheduler and cannot be set; change lr_scheduler.base_lr "
+                              "instead")
         self.lr = lr
 
     def set_lr_mult(self, args_lr_mult):

@@ -1,8 +1,9 @@
 """Optimizer states in files.
 
 Our own form is an NDArray file (`mxcy.nd.save`): the arrays by position, and one array of bytes, ``json``, that tells
-their structure and holds the optimizer's settings. Nothing in it is executed. MXNet's form is a pickle; it is read by an
-unpickler that admits arrays, numbers, texts, lists, tuples and dicts, and takes an optimizer as a dict of its settings.
+their structure and holds the optimizer's settings. Nothing in it is executed. MXNet's form is a pickle; it is read by
+an unpickler that admits arrays, numbers, texts, lists, tuples and dicts, and takes an optimizer as a dict of its
+settings.
 """
 import io
 import json
@@ -79,8 +80,8 @@ def _plain(value, where):
         return value
     if isinstance(value, np.generic):
         return value.item()
-    raise MXNetTypeError(f"{where} is a {type(value).__name__}: only numbers, texts, lists and dicts of an optimizer can be "
-                         "saved. Save the states without the optimizer (dump_optimizer=False).")
+    raise MXNetTypeError(f"{where} is a {type(value).__name__}: only numbers, texts, lists and dicts of an optimizer "
+                         "can be saved. Save the states without the optimizer (dump_optimizer=False).")
 
 
 def _unplain(value):
@@ -113,8 +114,8 @@ def _schedule(settings, current):
     elif settings["name"] in lr_scheduler.__all__:
         schedule = object.__new__(getattr(lr_scheduler, settings["name"]))
     else:
-        raise MXNetValueError(f"the states were saved with the schedule {settings['name']}, which is not part of mxcy: give the "
-                              "optimizer such a schedule before loading")
+        raise MXNetValueError(f"the states were saved with the schedule {settings['name']}, which is not part of mxcy: "
+                              "give the optimizer such a schedule before loading")
     schedule.__dict__.update(_unplain(settings["attributes"]))
     return schedule
 
@@ -152,8 +153,8 @@ class _Unpickler(pickle.Unpickler):
             return type(name, (_SavedObject,), {"name": name})
         if (module, name) == ("_codecs", "encode"):             # bytes in pickles of Python 2's protocol
             return _latin1
-        raise MXNetValueError(f"the states hold a {module}.{name}; only arrays, numbers, texts, tuples, dicts and MXNet's own "
-                              "optimizers are read")
+        raise MXNetValueError(f"the states hold a {module}.{name}; only arrays, numbers, texts, tuples, dicts and "
+                              "MXNet's own optimizers are read")
 
     def persistent_load(self, pid):
         raise MXNetValueError("the states refer to something outside the file")

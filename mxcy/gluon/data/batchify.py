@@ -101,7 +101,8 @@ class Group:
 
     def __call__(self, data):
         if len(data[0]) != len(self._functions):
-            raise MXNetValueError(f"Group: samples have {len(data[0])} items, there are {len(self._functions)} functions")
+            raise MXNetValueError(f"Group: samples have {len(data[0])} items, there are {len(self._functions)} "
+                                  "functions")
         return tuple(function(list(items)) for function, items in zip(self._functions, zip(*data)))
 
 

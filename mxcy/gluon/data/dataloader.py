@@ -127,8 +127,8 @@ class _Epoch:
         except concurrent.futures.TimeoutError:
             if future.done():       # the dataset raised it, not we
                 raise
-            raise MXNetError(f"DataLoader: a batch took more than timeout={loader._timeout} seconds. Reading a sample hangs, or "
-                             "is slow: raise timeout, or num_workers.") from None
+            raise MXNetError(f"DataLoader: a batch took more than timeout={loader._timeout} seconds. Reading a sample "
+                             "hangs, or is slow: raise timeout, or num_workers.") from None
 
 
 def _read(dataset, batchify_fn, numbers):
@@ -139,8 +139,8 @@ def _batches(dataset, batch_size, shuffle, sampler, last_batch, batch_sampler):
     """The sampler of batches that the arguments of DataLoader describe."""
     if batch_sampler is not None:
         if batch_size is not None or shuffle or sampler is not None or last_batch is not None:
-            raise MXNetValueError("DataLoader: batch_sampler takes the place of batch_size, shuffle, sampler and last_batch; leave "
-                                  "them out")
+            raise MXNetValueError("DataLoader: batch_sampler takes the place of batch_size, shuffle, sampler and "
+                                  "last_batch; leave them out")
         return batch_sampler
     if batch_size is None:
         raise MXNetValueError("DataLoader: pass batch_size, or a batch_sampler")

@@ -60,8 +60,8 @@ class Sequential(_Chain, Block):
 
     def hybridize(self, active=True, **kwargs):
         if self._children and all(isinstance(child, HybridBlock) for child in self._children.values()):
-            warnings.warn(f"all layers of {self.prefix or 'this Sequential'} are HybridBlocks: HybridSequential would run "
-                          "them as one graph", stacklevel=2)
+            warnings.warn(f"all layers of {self.prefix or 'this Sequential'} are HybridBlocks: HybridSequential would "
+                          "run them as one graph", stacklevel=2)
         super().hybridize(active, **kwargs)
 
 

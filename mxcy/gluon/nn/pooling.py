@@ -17,7 +17,8 @@ class _Pooling(HybridBlock):
         super().__init__(**kwargs)
         ndim = len(layout) - 2
         if layout not in _LAYOUTS.get(ndim, ()):
-            raise MXNetValueError(f"{type(self).__name__}: layout must be one of {[*_LAYOUTS.values()]}, got {layout!r}")
+            raise MXNetValueError(f"{type(self).__name__}: layout must be one of {[*_LAYOUTS.values()]}, got "
+                                  f"{layout!r}")
         kernel = spread(pool_size, ndim, "pool_size")
         self._settings = {"kernel": kernel, "stride": kernel if strides is None else spread(strides, ndim, "strides"),
                           "pad": spread(padding, ndim, "padding"), "global_pool": global_pool, "pool_type": pool_type,

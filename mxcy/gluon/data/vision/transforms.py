@@ -44,7 +44,8 @@ class ToTensor(HybridBlock):
 
     def hybrid_forward(self, F, x):
         if x.ndim not in (3, 4):
-            raise MXNetValueError(f"ToTensor: expected a picture (H, W, C) or a batch (N, H, W, C), got shape {x.shape}")
+            raise MXNetValueError(f"ToTensor: expected a picture (H, W, C) or a batch (N, H, W, C), got shape "
+                                  f"{x.shape}")
         return F.transpose(F.cast(x, dtype="float32") / 255, axes=(2, 0, 1) if x.ndim == 3 else (0, 3, 1, 2))
 
 
