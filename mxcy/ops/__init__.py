@@ -27,6 +27,7 @@ TOPICS = [
     "matrix",
     "multi",
     "norm",
+    "order",
     "pooling",
     "ravel",
     "random",

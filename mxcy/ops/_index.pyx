@@ -20,6 +20,7 @@ from mxcy.storage._storage cimport scratch_free, scratch_new
 cdef struct IndexParams:
     int axis                        # negative: from the end
     int mode
+    int flat                        # the data as one row
 
 ctypedef fused word:
     uint8_t
@@ -259,6 +260,64 @@ cdef int pick_backward(const Tensor* inputs, Tensor* outputs, Call* call) noexce
     return move_picked(&outputs[0], &inputs[0], &inputs[1], &outputs[0], call, True)
 
 
+# -- along an axis -----------------------------------------------------------------------------------------------------------
+
+cdef void along_words(word* out, const word* data, const Py_ssize_t* at, const Axes* axes, Py_ssize_t k, Py_ssize_t o,
+                      bint back) noexcept nogil:
+    """k elements along the axis, or back into zeros, in group o of the outer axes."""
+    cdef Py_ssize_t i, j, here, place
+    for j in range(k):
+        for i in range(axes.inner):
+            here = (o * k + j) * axes.inner + i
+            place = (o * axes.n + at[here]) * axes.inner + i
+            if back:
+                out[place] = data[here]
+            else:
+                out[here] = data[place]
+
+
+cdef int along(const Tensor* whole, const Tensor* data, const Tensor* indices, Tensor* out, Call* call,
+               bint back) noexcept nogil:
+    cdef const IndexParams* p = <const IndexParams*>call.params
+    cdef Axes axes, few
+    cdef Py_ssize_t item = itemsize(whole.dtype), o
+    cdef Py_ssize_t* at
+    cdef int threads = call.threads
+    if p.flat:
+        axes.outer, axes.n, axes.inner = 1, whole.size, 1
+        few.n = indices.size
+    else:
+        axes = around(whole, p.axis)
+        few = around(indices, p.axis)
+    at = indices_of(indices, axes.n, CLIP, call)
+    if at == NULL:
+        return 1
+    for o in prange(axes.outer, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        if item == 4:
+            along_words(<uint32_t*>out.data, <const uint32_t*>data.data, at, &axes, few.n, o, back)
+        elif item == 8:
+            along_words(<uint64_t*>out.data, <const uint64_t*>data.data, at, &axes, few.n, o, back)
+        elif item == 2:
+            along_words(<uint16_t*>out.data, <const uint16_t*>data.data, at, &axes, few.n, o, back)
+        else:
+            along_words(<uint8_t*>out.data, <const uint8_t*>data.data, at, &axes, few.n, o, back)
+    scratch_free(at)
+    return 0
+
+
+cdef int take_along_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    if outputs[0].size == 0:
+        return 0
+    return along(&inputs[0], &inputs[0], &inputs[1], &outputs[0], call, False)
+
+
+cdef int put_along_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    clear(<char*>outputs[0].data, outputs[0].size * itemsize(outputs[0].dtype), call.threads)
+    if outputs[0].size == 0 or inputs[0].size == 0:
+        return 0
+    return along(&outputs[0], &inputs[0], &inputs[1], &outputs[0], call, True)
+
+
 # -- one-hot ---------------------------------------------------------------------------------------------------------------
 
 cdef struct OneHotParams:
@@ -444,7 +503,8 @@ cdef object moves(kernel_t function):
 
 
 def pack_axis(params):
-    return struct.pack("2i", params.get("axis", 0), MODES[params.get("mode", "clip")])
+    axis = params.get("axis", 0)
+    return struct.pack("3i", axis or 0, MODES[params.get("mode", "clip")], axis is None)
 
 
 take = Kernel("take", moves(take_), pack=pack_axis, parallel=True, cost=.3)
@@ -454,6 +514,8 @@ take_backward_ = Kernel("_backward_take", {FLOAT32: <uintptr_t><kernel_t>take_ba
                         pack=pack_axis, parallel=True, cost=.4)
 pick = Kernel("pick", moves(pick_), pack=pack_axis, cost=.01)
 pick_backward_ = Kernel("_backward_pick", moves(pick_backward), pack=pack_axis, parallel=True, cost=.1)
+take_along = Kernel("_take_along", moves(take_along_), pack=pack_axis, parallel=True, cost=1.)
+put_along = Kernel("_backward_topk", moves(put_along_), pack=pack_axis, parallel=True, cost=1.)
 one_hot = Kernel("one_hot", {
     FLOAT32: <uintptr_t><kernel_t>one_hot_float, FLOAT64: <uintptr_t><kernel_t>one_hot_double,
     UINT8: <uintptr_t><kernel_t>one_hot_uint8, INT8: <uintptr_t><kernel_t>one_hot_int8,
