@@ -28,7 +28,8 @@ FUNCTIONS = {
 class Elementwise:
     """Seconds for one call into an array that exists."""
 
-    params, param_names = (list(FUNCTIONS), [4096, 1 << 20, 1 << 24], ["mxcy", "numpy"]), ("function", "size", "library")
+    params = (list(FUNCTIONS), [4096, 1 << 20, 1 << 24], ["mxcy", "numpy"])
+    param_names = ("function", "size", "library")
 
     def setup(self, function, size, library):
         count, ours, numpys = FUNCTIONS[function]
@@ -75,7 +76,7 @@ def track_share_of_triad(function):
 track_share_of_triad.params, track_share_of_triad.param_names = ["add", "relu", "exp", "tanh", "sigmoid"], ["function"]
 
 if __name__ == "__main__":
-    for name, (count, _, numpys) in FUNCTIONS.items():
+    for name, (_, _, numpys) in FUNCTIONS.items():
         for size in Elementwise.params[1]:
             row = []
             for library in ("mxcy", "numpy")[:2 if numpys else 1]:

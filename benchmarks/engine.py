@@ -56,7 +56,7 @@ class Latency:
 
 
 class Speedup:
-    """How many times faster tasks of 50 us run than one after the other, on as many variables; on 1 they are a chain."""
+    """How many times faster tasks of 50 us run than in turn, on as many variables; on 1 they are a chain."""
 
     params, param_names, unit = [1, 2, 16], ["variables"], "x"
 

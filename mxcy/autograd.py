@@ -218,7 +218,7 @@ def attach_grad(self, grad_req="write", stype=None):
 
 
 def _backward(self, out_grad=None, retain_graph=False, train_mode=True):
-    """Compute the gradients of this array with respect to the variables it was computed from; see `autograd.backward`."""
+    """Compute the gradients of this array with respect to its variables: see `autograd.backward`."""
     backward([self], [out_grad], retain_graph, train_mode)
 
 

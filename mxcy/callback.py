@@ -65,7 +65,8 @@ class ProgressBar:
 
     def __call__(self, param):
         done = round(self.bar_len * param.nbatch / self.total)
-        logging.info("[%s] %s%%\r", "=" * done + "-" * (self.bar_len - done), math.ceil(100. * param.nbatch / self.total))
+        logging.info("[%s] %s%%\r", "=" * done + "-" * (self.bar_len - done),
+                     math.ceil(100. * param.nbatch / self.total))
 
 
 class LogValidationMetricsCallback:

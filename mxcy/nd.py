@@ -6,19 +6,22 @@ from mxcy.base import nearest
 from mxcy.imperative._invoke import Function
 from mxcy.ndarray import arithmetic
 from mxcy.ndarray._ndarray import NDArray, install, waitall
-from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace, moveaxis,
+from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace,
+                                   moveaxis,
                                    onehot_encode, ones, split_v2, zeros)
 from mxcy.ndarray.interop import from_dlpack, to_dlpack_for_read, to_dlpack_for_write
 from mxcy.ndarray.methods import METHODS
 from mxcy.ndarray.serialization import load, load_frombuffer, save
 from mxcy.ops.operator import REGISTRY
 
-__all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full", "histogram",
+__all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full",
+           "histogram",
            "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save", "split_v2",
            "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
 
 #: Where an operator stands, by the start of its registered name.
-PREFIXES = {"_contrib_": "contrib", "_linalg_": "linalg", "_random_": "random", "_sparse_": "sparse", "_image_": "image"}
+PREFIXES = {"_contrib_": "contrib", "_linalg_": "linalg", "_random_": "random", "_sparse_": "sparse",
+            "_image_": "image"}
 
 
 class Operators(types.ModuleType):
@@ -43,7 +46,7 @@ class Operators(types.ModuleType):
 
 
 class Internal(Operators):
-    """``mx.nd._internal``: the operators whose registered names begin with an underscore, or carry MXNet's old names."""
+    """``mx.nd._internal``: all operators, also those whose registered names begin with an underscore."""
 
     def __init__(self):
         super().__init__("_internal", "")
@@ -70,7 +73,8 @@ def __dir__():
 def _methods():
     """Methods of NDArray that are operators called on the array: those whose first input is `data` or `lhs`."""
     return {name: Function(operator, name) for name, operator in REGISTRY.items()
-            if not name.startswith("_") and operator.inputs[:1] in (("data",), ("lhs",), ("a",), ("indices",)) and not operator.variadic}
+            if not name.startswith("_") and not operator.variadic
+            and operator.inputs[:1] in (("data",), ("lhs",), ("a",), ("indices",))}
 
 
 install(_methods())

@@ -84,7 +84,7 @@ def uniform(low=0, high=1, shape=None, dtype=None, ctx=None, out=None, **kwargs)
 
 
 def normal(loc=0, scale=1, shape=None, dtype=None, ctx=None, out=None, **kwargs):
-    """Numbers from the normal distribution of mean ``loc`` and standard deviation ``scale``. Parameters: see `uniform`."""
+    """Numbers from the normal distribution of mean ``loc`` and standard deviation ``scale``; see `uniform`."""
     return draw("normal", dict(loc=loc, scale=scale), shape, dtype, ctx, out)
 
 

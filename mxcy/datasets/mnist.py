@@ -84,7 +84,8 @@ def find(files, folders, urls=(), into=None):
         If they are nowhere to be had.
     """
     for folder in map(Path, folders):
-        found = [next((p for p in (folder / name, folder / name.removesuffix(".gz")) if p.is_file()), None) for name in files]
+        found = [next((p for p in (folder / name, folder / name.removesuffix(".gz")) if p.is_file()), None)
+                 for name in files]
         if all(found):
             return found
     failures = []

@@ -100,7 +100,8 @@ class Block:
 
     def __setattr__(self, name, value):
         old = self.__dict__.get(name)
-        if isinstance(old, (Parameter, Block)) and not isinstance(value, Block if isinstance(old, Block) else Parameter):
+        kind = Block if isinstance(old, Block) else Parameter
+        if isinstance(old, (Parameter, Block)) and not isinstance(value, kind):
             raise MXNetTypeError(f"{type(self).__name__}.{name} is a {type(old).__name__} and cannot become a "
                                  f"{type(value).__name__}")
         if isinstance(value, Block):

@@ -62,7 +62,8 @@ def summarize(block, inputs):
     lines = ["-" * _WIDTH, _ROW.format("Layer (type)", "Output Shape", "Param #"), "=" * _WIDTH,
              *(_ROW.format(*row) for row in rows), "=" * _WIDTH,
              "Parameters in forward computation graph, duplicate included",
-             f"   Total params: {total}", f"   Trainable params: {trainable}", f"   Non-trainable params: {total - trainable}",
+             f"   Total params: {total}", f"   Trainable params: {trainable}",
+             f"   Non-trainable params: {total - trainable}",
              f"Shared params in forward computation graph: {repeated}",
              f"Unique parameters in model: {sum(seen.values())}", "-" * _WIDTH]
     return "\n".join(lines)

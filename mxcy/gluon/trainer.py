@@ -207,7 +207,8 @@ class Trainer:
         if self._calls_of != Parameter._changes:
             trained = [(i, param) for i, param in enumerate(self._params) if param.grad_req != "null"]
             pairs = [(i, param.list_grad(), param.list_data()) for i, param in trained]
-            self._calls = [([i for i, _, _ in pairs], [grads[d] for _, grads, _ in pairs], [data[d] for _, _, data in pairs])
+            self._calls = [([i for i, _, _ in pairs], [grads[d] for _, grads, _ in pairs],
+                            [data[d] for _, _, data in pairs])
                            for d in range(len(self._updaters))]
             self._calls_of = Parameter._changes
         return self._calls

@@ -29,7 +29,8 @@ class MNISTIter(NDArrayIter):
         ``prefetch_buffer``, ``ctx`` and ``dtype`` have no influence.
     """
 
-    def __init__(self, image="./train-images-idx3-ubyte", label="./train-labels-idx1-ubyte", batch_size=128, shuffle=True,
+    def __init__(self, image="./train-images-idx3-ubyte", label="./train-labels-idx1-ubyte", batch_size=128,
+                 shuffle=True,
                  flat=False, seed=0, silent=False, num_parts=1, part_index=0, **kwargs):
         images, labels = (read_idx(path) for path in (image, label))
         size = len(images) // num_parts

@@ -66,7 +66,8 @@ class NDArrayIter(DataIter):
 
     def _describe(self, arrays):
         axis = self._axis
-        return [DataDesc(name, (*array.shape[:axis], self.batch_size, *array.shape[axis + 1:]), array.dtype, self.layout)
+        return [DataDesc(name, (*array.shape[:axis], self.batch_size, *array.shape[axis + 1:]), array.dtype,
+                         self.layout)
                 for name, array in arrays]
 
     def hard_reset(self):

@@ -104,8 +104,9 @@ class EvalMetric:
 
     def update_dict(self, label, pred):
         """Take in a batch of labels and outputs given as dicts by name."""
-        self.update([label[name] for name in self.label_names] if self.label_names is not None else list(label.values()),
-                    [pred[name] for name in self.output_names] if self.output_names is not None else list(pred.values()))
+        labels = label.values() if self.label_names is None else [label[name] for name in self.label_names]
+        preds = pred.values() if self.output_names is None else [pred[name] for name in self.output_names]
+        self.update(list(labels), list(preds))
 
     def _value(self, total, count):
         """The metric from its sum."""

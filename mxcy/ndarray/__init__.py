@@ -1,4 +1,4 @@
-"""NDArray: the class, its creation, indexing, files and protocols. ``mx.ndarray`` is also the public namespace `mx.nd`."""
+"""NDArray: the class, its creation, indexing, files and protocols. To users ``mx.ndarray`` is also `mx.nd`."""
 from mxcy.ndarray._ndarray import NDArray
 
 __all__ = ["NDArray"]

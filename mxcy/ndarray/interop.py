@@ -57,7 +57,9 @@ def ours(value, like):
     """A NumPy array as an NDArray of the dtype and context of ``like``, a NumPy scalar as a number."""
     if isinstance(value, np.generic):
         return value.item()
-    return from_numpy_copy(value.astype(like.dtype, copy=False), like.context) if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return from_numpy_copy(value.astype(like.dtype, copy=False), like.context)
+    return value
 
 
 def to_numpy(value):

@@ -111,7 +111,7 @@ def data_gradient(F, g, data, weight, num_group, **window):
 
 
 def forward(F, data, weight, like, **window):
-    """The convolution that has the shape of ``like``: an odd target shape of a deconvolution leaves one position too many."""
+    """The convolution of the shape of ``like``: an odd target shape of a deconvolution leaves one position too many."""
     out = F.Convolution(data, weight, num_filter=like.shape[1], no_bias=True, **window)
     return out if out.shape == like.shape else F.slice_like(out, like)
 
@@ -168,7 +168,8 @@ deconvolution = Operator(
 
 @deconvolution.check
 def _(kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, layout):
-    check_window("Deconvolution", kernel, layout, stride=stride, dilate=dilate, pad=pad, adj=adj, target_shape=target_shape)
+    check_window("Deconvolution", kernel, layout, stride=stride, dilate=dilate, pad=pad, adj=adj,
+                 target_shape=target_shape)
     check_filters("Deconvolution", num_filter, num_group)
     for a, s in zip(adj, stride or (1,) * len(kernel)) if not target_shape else ():
         if a >= s:

@@ -11,7 +11,8 @@ from mxcy.ops.param import Dtype, Param, Shape
 def creation(name, doc, cpu, aliases=(), dtype="float32", **params):
     """An operator without inputs."""
     operator = Operator(name, "", doc, aliases=aliases, **params,
-                        ctx=Param(str, "", doc="Where to put the array, such as ``cpu(0)``; the current context if empty."),
+                        ctx=Param(str, "", doc="Where to put the array, such as ``cpu(0)``; empty: the current "
+                                               "context."),
                         dtype=Param(Dtype, dtype, doc="The dtype of the array."))
     operator.cpu = cpu
     operator.gradient(ZERO)
@@ -19,7 +20,8 @@ def creation(name, doc, cpu, aliases=(), dtype="float32", **params):
 
 
 def constant(name, doc, cpu, aliases=(), shape=(), **params):
-    operator = creation(name, doc, cpu, aliases, shape=Param(Shape, shape, min=0, doc="The shape of the array."), **params)
+    operator = creation(name, doc, cpu, aliases, shape=Param(Shape, shape, min=0, doc="The shape of the array."),
+                        **params)
     operator.infer_shape(lambda shape: shape)
 
 
@@ -31,7 +33,8 @@ unary("zeros_like", "Zeros in the shape and dtype of ``data``.", cpu=kernel.zero
       aliases=("_sparse_zeros_like",))
 unary("ones_like", "Ones in the shape and dtype of ``data``.", cpu=kernel.ones, gradient=ZERO)
 
-unary("_assign_scalar", "``scalar`` in the shape and dtype of ``data``; with ``out=data``, an assignment.", cpu=kernel.any_number,
+unary("_assign_scalar", "``scalar`` in the shape and dtype of ``data``; with ``out=data``, an assignment.",
+      cpu=kernel.any_number,
       gradient=ZERO, scalar=True)
 
 arange = creation(

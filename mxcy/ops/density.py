@@ -11,10 +11,11 @@ from mxcy.ops.param import Param
 
 
 def spread(F, name, sample, parameter, own=0):
-    """A parameter with axes added so that it broadcasts to the samples; its last ``own`` axes are those of one sample."""
+    """A parameter with axes added so that it broadcasts to the samples; its last ``own`` axes belong to one sample."""
     shape, split = parameter.shape, parameter.ndim - own
     if sample.shape[:split] != shape[:split] or sample.shape[sample.ndim - own:] != shape[split:]:
-        raise MXNetValueError(f"_random_pdf_{name}: sample has shape {sample.shape} and a parameter {shape}; samples begin "
+        raise MXNetValueError(f"_random_pdf_{name}: sample has shape {sample.shape} and a parameter {shape}; samples "
+                              f"begin "
                               f"with the shape of the parameters")
     return F.reshape(parameter, shape=shape[:split] + (1,) * (sample.ndim - parameter.ndim) + shape[split:])
 

@@ -29,7 +29,8 @@ def indexed(name, data, indices):
 # -- take and Embedding ------------------------------------------------------------------------------------------------
 
 take = Operator(
-    "take", "a indices", """Elements of ``a`` along ``axis``: indices of shape (i, j) put these two axes in its place.""",
+    "take", "a indices",
+    """Elements of ``a`` along ``axis``: indices of shape (i, j) put these two axes in its place.""",
     aliases=("_npi_take",), axis=Param(int, 0, doc="The axis to take from."), mode=mode("clip", "raise", "wrap"))
 take.infer_type(lambda a, indices: indexed("take", a, indices))
 take.cpu = _index.take
@@ -158,7 +159,8 @@ one_hot = Operator(
 
     An index out of range gives ``off_value`` only.""", aliases=("_npx_one_hot",),
     depth=Param(int, min=0, doc="Extent of the new axis."), on_value=Param(float, 1., doc="Value at the index."),
-    off_value=Param(float, 0., doc="Value elsewhere."), dtype=Param(Dtype, "float32", choices=NUMBERS, doc="dtype of the result."))
+    off_value=Param(float, 0., doc="Value elsewhere."),
+    dtype=Param(Dtype, "float32", choices=NUMBERS, doc="dtype of the result."))
 one_hot.infer_shape(lambda indices, depth: indices + (depth,))
 one_hot.infer_type(lambda indices, dtype: indexed("one_hot", dtype, indices))
 one_hot.gradient(ZERO)
@@ -191,12 +193,14 @@ def _(F, g, data, indices):
 
 
 gather_nd_backward = Operator(
-    "_backward_gather_nd", "data indices", "Zeros of ``shape``, with slices of ``data`` added at ``indices``.", shape=WHOLE)
+    "_backward_gather_nd", "data indices", "Zeros of ``shape``, with slices of ``data`` added at ``indices``.",
+    shape=WHOLE)
 gather_nd_backward.infer_type(lambda data: data)
 gather_nd_backward.cpu = _index.gather_nd_backward_
 
 scatter_nd = Operator(
-    "scatter_nd", "data indices", """Zeros of ``shape``, with slices of ``data`` at ``indices``: the reverse of `gather_nd`.
+    "scatter_nd", "data indices", """
+    Zeros of ``shape``, with slices of ``data`` at ``indices``: the reverse of `gather_nd`.
 
     Of several slices for one place the last one stays.""", shape=Param(Shape, doc="Shape of the result."))
 scatter_nd.infer_type(lambda data, indices: indexed("scatter_nd", data, indices))
@@ -263,10 +267,12 @@ boolean_mask = Operator(
 def _(F, data, index, axis):
     axis = axis_in(axis, data.ndim, "_contrib_boolean_mask: axis")
     if index.shape != data.shape[axis:axis + 1]:
-        raise MXNetValueError(f"_contrib_boolean_mask: index has shape {index.shape}, but data of shape {data.shape} with "
+        raise MXNetValueError(f"_contrib_boolean_mask: index has shape {index.shape}, but data of shape {data.shape} "
+                              f"with "
                               f"axis={axis} needs {data.shape[axis:axis + 1]}")
     if not hasattr(index, "asscalar"):
-        raise MXNetNotImplementedError("_contrib_boolean_mask: the shape of its result is known only when it runs, so it "
+        raise MXNetNotImplementedError("_contrib_boolean_mask: the shape of its result is known only when it runs, "
+                                       "so it "
                                        "cannot be part of a symbol; use where() or SequenceMask()")
     chosen = F.cast(F.BlockGrad(index) != 0, dtype="int64")
     count = int(F.sum(chosen).asscalar())

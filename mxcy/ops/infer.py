@@ -52,7 +52,8 @@ def infer_shapes(operator, params, names, shapes):
                 raise MXNetValueError(f"{operator.name}: {name} has shape {given[name]}, but "
                                       f"{others or 'the parameters'} {'need' if ',' in others else 'needs'} "
                                       f"{tuple(wanted)}")
-        result = [result[name] for name in operator.outputs[:count]] if len(operator.outputs) >= count else result["out"]
+        named = len(operator.outputs) >= count
+        result = [result[name] for name in operator.outputs[:count]] if named else result["out"]
     elif isinstance(result, tuple):
         result = [result]
     return [tuple(shape) for shape in result]

@@ -1,4 +1,4 @@
-"""Output layers: they pass the prediction on, and their gradient is that of a loss, whatever gradient comes from behind."""
+"""Output layers: they pass the prediction on; their gradient is that of a loss, whatever comes from behind."""
 from math import prod
 
 from mxcy.base import MXNetValueError
@@ -21,7 +21,8 @@ def softmax_params():
         use_ignore=Param(bool, False, doc="Give no gradient where the label is ``ignore_label``."),
         preserve_shape=Param(bool, False, doc="The classes are the last axis."),
         normalization=Param(str, "null", choices=("batch", "null", "valid"),
-                            doc="What the gradient is divided by: nothing, the batch size, or the number of labels that "
+                            doc="What the gradient is divided by: nothing, the batch size, or the number of labels "
+                                "that "
                                 "are not ``ignore_label``."),
         out_grad=Param(bool, False, doc="Multiply the gradient with the one that comes from behind."),
         smooth_alpha=Param(float, 0.0, doc="How much of the right class's probability is spread over the others; has "
@@ -132,5 +133,6 @@ regression("LinearRegressionOutput", "A copy of ``data``, with the gradient of h
            lambda F, out, label: out - label)
 regression("MAERegressionOutput", "A copy of ``data``, with the gradient of the absolute error.", _shape.copy,
            lambda F, out, label: F.sign(out - label))
-regression("LogisticRegressionOutput", "``1 / (1 + exp(-data))``, with the gradient of the cross entropy with ``label``.",
+regression("LogisticRegressionOutput",
+           "``1 / (1 + exp(-data))``, with the gradient of the cross entropy with ``label``.",
            _unary.sigmoid, lambda F, out, label: out - label)

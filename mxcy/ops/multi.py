@@ -13,7 +13,8 @@ sum_sq.infer_type(lambda data: "float32")
 sum_sq.cpu = kernel.sum_sq
 
 all_finite = Operator("all_finite", "data", "1 if no item is infinite or NaN, else 0.", **INIT)
-multi_all_finite = Operator("multi_all_finite", "*data", "1 if no item of any of the arrays is infinite or NaN, else 0.",
+multi_all_finite = Operator("multi_all_finite", "*data",
+                            "1 if no item of any of the arrays is infinite or NaN, else 0.",
                             num_arrays=Param(int, 1, min=1, doc="Number of arrays; counted if not given."), **INIT)
 for operator in (all_finite, multi_all_finite):
     operator.infer_shape(lambda: (1,))
@@ -31,8 +32,8 @@ lars = Operator(
     "multi_lars", "lrs weights_sum_sq grads_sum_sq wds",
     """The learning rates of LARS: each is multiplied by the ratio of the length of the weight to that of the step.
 
-    ``lr * eta * w / (g + wd * w + eps)``, where w and g are the lengths of the weight and of the rescaled gradient; as it
-    is where one of them is 0.
+    ``lr * eta * w / (g + wd * w + eps)``, where w and g are the lengths of the weight and of the rescaled gradient;
+    ``lr`` where one of them is 0.
     """,
     eta=Param(float, doc="How much of the ratio counts."),
     eps=Param(float, doc="Added to the length of the step."),

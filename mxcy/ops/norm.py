@@ -107,7 +107,8 @@ batch_norm.changes_given(lambda: ())
 @batch_norm.infer_shape
 def _(data, axis):
     channels = (data[positive_axis("BatchNorm", axis, data)],)
-    return dict(gamma=channels, beta=channels, moving_mean=channels, moving_var=channels, out=data, mean=channels, var=channels)
+    return dict(gamma=channels, beta=channels, moving_mean=channels, moving_var=channels, out=data, mean=channels,
+                var=channels)
 
 
 @batch_norm.infer_type
@@ -242,7 +243,8 @@ def _(data, num_groups):
     if data[1] % num_groups:
         raise MXNetValueError(f"GroupNorm: data of shape {data} has {data[1]} channels, which num_groups={num_groups} "
                               f"does not divide")
-    return dict(gamma=(num_groups,), beta=(num_groups,), out=data, mean=(data[0], num_groups), std=(data[0], num_groups))
+    return dict(gamma=(num_groups,), beta=(num_groups,), out=data, mean=(data[0], num_groups),
+                std=(data[0], num_groups))
 
 
 @group_norm.gradient
@@ -296,7 +298,8 @@ def _(F, gs, g, data, gamma, num_groups, eps):
 # -- by composition ----------------------------------------------------------------------------------------------------
 
 l2_normalization = Operator(
-    "L2Normalization", "data", "Divide by the 2-norm of each sample, of the channels at each position, or of each channel.",
+    "L2Normalization", "data",
+    "Divide by the 2-norm of each sample, of the channels at each position, or of each channel.",
     eps=Param(float, 1e-10, min=0, doc="Added to the sum of squares."),
     mode=Param(str, "instance", choices=("channel", "instance", "spatial"),
                doc="What has norm 1: all of a sample, axis 1, or the axes from 2 on."))
@@ -317,9 +320,11 @@ lrn = Operator(
 
     References
     ----------
-    .. [1] Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012.""",
+    .. [1] Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks",
+       NIPS 2012.""",
     alpha=Param(float, 1e-4, doc="Weight of the squares."), beta=Param(float, .75, doc="The exponent."),
-    knorm=Param(float, 2., doc="What is added to the squares."), nsize=Param(int, min=1, doc="Number of channels; odd."))
+    knorm=Param(float, 2., doc="What is added to the squares."),
+    nsize=Param(int, min=1, doc="Number of channels; odd."))
 
 
 @lrn.compose

@@ -103,7 +103,8 @@ class Param:
         if self.choices is not None:
             text = "one of " + ", ".join(map(repr, self.choices))
         else:
-            text = {Shape: "tuple of int", Bounds: "tuple of int or None", Floats: "tuple of float", Dtype: "dtype"}.get(self.kind) \
+            text = {Shape: "tuple of int", Bounds: "tuple of int or None", Floats: "tuple of float",
+                    Dtype: "dtype"}.get(self.kind) \
                 or self.kind.__name__
         if self.min is not None:
             text += f", >= {self.min}"

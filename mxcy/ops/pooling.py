@@ -101,7 +101,8 @@ def window(kernel, global_pool, pooling_convention, stride, pad, count_include_p
 
 
 @pooling.gradient
-def _(F, g, data, where, out, pool_type, p_value, kernel, global_pool, pooling_convention, stride, pad, count_include_pad,
+def _(F, g, data, where, out, pool_type, p_value, kernel, global_pool, pooling_convention, stride, pad,
+      count_include_pad,
       layout):
     params = window(kernel, global_pool, pooling_convention, stride, pad, count_include_pad, layout)
     if pool_type == "max":
@@ -120,8 +121,10 @@ GEOMETRY = {key: WINDOW[key] for key in ("kernel", "global_pool", "pooling_conve
                                          "count_include_pad", "layout")}
 SHAPE = dict(shape=Param(Shape, doc="Shape of the data."))
 
-scatter = Operator("_backward_Pooling_max", "g where", "``g`` put where the maxima were, zeros elsewhere.", **SHAPE, **GEOMETRY)
-gather = Operator("_backward_Pooling_gather", "data where", "The elements of ``data`` where the maxima were.", **GEOMETRY)
+scatter = Operator("_backward_Pooling_max", "g where", "``g`` put where the maxima were, zeros elsewhere.", **SHAPE,
+                   **GEOMETRY)
+gather = Operator("_backward_Pooling_gather", "data where", "The elements of ``data`` where the maxima were.",
+                  **GEOMETRY)
 spread = Operator("_backward_Pooling_sum", "g", "``g`` added to every element of its window, or its share if a mean.",
                   **SHAPE, pool_type=WINDOW["pool_type"], **GEOMETRY)
 

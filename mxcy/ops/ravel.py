@@ -8,7 +8,8 @@ from mxcy.ops.param import Floats, Param, Shape
 WITHIN = Param(Shape, doc="Shape of the array that the positions are in; its first extent may be -1, for any.")
 
 ravel = Operator(
-    "_ravel_multi_index", "data", "Flat positions from coordinates: ``data`` is (axes, ...), the result the rest of it.",
+    "_ravel_multi_index", "data",
+    "Flat positions from coordinates: ``data`` is (axes, ...), the result the rest of it.",
     aliases=("ravel_multi_index",), shape=WITHIN)
 ravel.gradient(ZERO)
 ravel.cpu = _ravel.ravel
@@ -17,7 +18,8 @@ ravel.cpu = _ravel.ravel
 @ravel.infer_shape
 def _(data, shape):
     if not data or data[0] != len(shape):
-        raise MXNetValueError(f"_ravel_multi_index: data has shape {data}; its first extent must be {len(shape)}, the number "
+        raise MXNetValueError(f"_ravel_multi_index: data has shape {data}; its first extent must be {len(shape)}, "
+                              f"the number "
                               f"of axes in shape={shape}")
     return data[1:] or (1,)
 

@@ -24,8 +24,10 @@ def infer_reshape(shape, target, reverse=False):
     MXNetValueError
         If ``target`` does not fit.
 
-    >>> infer_reshape((2, 3, 4), (0, -1)), infer_reshape((8, 3), (-4, 2, -1, 0)), infer_reshape((2, 3, 4), (-1, 0), True)
-    ((2, 12), (2, 4, 3), (6, 4))
+    Examples
+    --------
+    >>> infer_reshape((2, 3, 4), (0, -1)), infer_reshape((8, 3), (-4, 2, -1, 0))
+    ((2, 12), (2, 4, 3))
     """
     groups = special_groups(shape, target)
     source = list(shape)

@@ -22,7 +22,8 @@ def check(name, data, lengths, axis):
     if len(data) < 2:
         raise MXNetValueError(f"{name}: data has shape {data}; expected at least two axes, time and sequences")
     if lengths is not None and lengths != (data[1 - axis],):
-        raise MXNetValueError(f"{name}: sequence_length has shape {lengths}, but data of shape {data} with axis={axis} has "
+        raise MXNetValueError(f"{name}: sequence_length has shape {lengths}, but data of shape {data} with "
+                              f"axis={axis} has "
                               f"{data[1 - axis]} sequences")
 
 

@@ -48,7 +48,7 @@ reshape.cpu = kernel.copy
 
 reshape_like = Operator(
     "reshape_like", "lhs rhs",
-    """The values of ``lhs`` in the shape of ``rhs``; or only some axes of ``lhs`` take the sizes of some of ``rhs``.""",
+    """The values of ``lhs`` in the shape of ``rhs``; or only some axes take the sizes of some of ``rhs``.""",
     aliases=("_npx_reshape_like",),
     lhs_begin=Param(int, None, doc="First axis of ``lhs`` to replace; 0 if None."),
     lhs_end=Param(int, None, doc="The axis behind the last one of ``lhs`` to replace; all if None."),
@@ -260,7 +260,8 @@ broadcast_axis.gradient(broadcast_gradient)
 broadcast_axis.cpu = kernel.broadcast
 
 broadcast_like = Operator(
-    "broadcast_like", "lhs rhs", "Repeat axes of ``lhs`` of size 1 to reach the shape of ``rhs``, or of some of its axes.",
+    "broadcast_like", "lhs rhs",
+    "Repeat axes of ``lhs`` of size 1 to reach the shape of ``rhs``, or of some of its axes.",
     lhs_axes=Param(Shape, None, doc="Axes of ``lhs`` to repeat; all if None."),
     rhs_axes=Param(Shape, None, doc="Axes of ``rhs`` that give their sizes, in the same order."))
 

@@ -389,7 +389,8 @@ def pad_check(name, shape, mode, pad_width):
         raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {shape} needs {2 * len(shape)} "
                               "numbers")
     for i, (n, before, behind) in enumerate(zip(shape, pad_width[::2], pad_width[1::2])):
-        most = {"constant": max(before, behind), "edge": max(before, behind) if n else 0, "reflect": max(n - 1, 0)}[mode]
+        most = {"constant": max(before, behind), "edge": max(before, behind) if n else 0,
+                "reflect": max(n - 1, 0)}[mode]
         if max(before, behind) > most or min(before, behind) < -n or n + before + behind < 0:
             raise MXNetValueError(f"{name}: axis {i} of shape {shape} cannot be padded by {before} and {behind} in "
                                   f"mode {mode!r}")

@@ -65,7 +65,8 @@ softmax = softmax_operator(
     "softmax", "``exp(data / temperature)``, divided by its sum along ``axis``.", _softmax.softmax,
     "_backward_softmax", aliases=("_npx_softmax",))
 softmin = softmax_operator(
-    "softmin", "``exp(-data / temperature)``, divided by its sum along ``axis``.", _softmax.softmin, "_backward_softmin")
+    "softmin", "``exp(-data / temperature)``, divided by its sum along ``axis``.", _softmax.softmin,
+    "_backward_softmin")
 log_softmax = softmax_operator(
     "log_softmax", "The logarithm of `softmax`, computed without overflow.", _softmax.log_softmax,
     "_backward_log_softmax", aliases=("_npx_log_softmax",))

@@ -92,7 +92,8 @@ unary("hard_sigmoid", "``max(0, min(1, alpha * x + beta))``", cpu=_activation.ha
 
 BOUNDS = dict(a_min=Param(float, doc="The smallest value that stays."),
               a_max=Param(float, doc="The largest value that stays."))
-unary("clip", "Elements below ``a_min`` become ``a_min``, those above ``a_max`` become ``a_max``.", cpu=_activation.clip,
+unary("clip", "Elements below ``a_min`` become ``a_min``, those above ``a_max`` become ``a_max``.",
+      cpu=_activation.clip,
       gradient=lambda F, g, data, a_min, a_max: F._backward_clip(g, data, a_min=a_min, a_max=a_max),
       aliases=("_npi_clip", "_sparse_clip"), **BOUNDS)
 

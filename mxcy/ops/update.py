@@ -34,7 +34,8 @@ def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra
     """
     states = states.split()
     inputs = ["weight", "grad", *states, *["weight32"] * mixed]
-    operator = Operator(name, " ".join([*inputs, *tail.split()]), doc, mutates=inputs[2:len(states) + 2] if steps else inputs[2:], **params)
+    operator = Operator(name, " ".join([*inputs, *tail.split()]), doc,
+                        mutates=inputs[2:len(states) + 2] if steps else inputs[2:], **params)
 
     @operator.infer_shape
     def same_shapes(weight):
@@ -49,14 +50,16 @@ def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra
     return operator
 
 
-def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, scalar=False, extra=None,
+def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, scalar=False,
+                 extra=None,
                  **params):
     """The update of several weights; ``each`` names what the group of a weight holds."""
     size = 2 + states + mixed
     behind = 2 if preloaded else int(rescaled)
     names = f"``{each}``" + (", and behind all the learning rates and the weight decays as two arrays" if preloaded else
                              ", and behind all the factor of the gradients, as an array" if rescaled else "")
-    operator = Operator(name, "*data", f"{doc}\n\nThe arrays are, for each weight, {names}.", outputs="outputs", scalar=scalar,
+    operator = Operator(name, "*data", f"{doc}\n\nThe arrays are, for each weight, {names}.", outputs="outputs",
+                        scalar=scalar,
                         **params)
 
     @operator.outputs_given
@@ -87,7 +90,8 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
 
     if "lrs" in params:
         if "etas" in params:
-            operator.check(lambda lrs, wds, etas, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds, etas=etas))
+            operator.check(lambda lrs, wds, etas, num_weights:
+                           check_rates(name, num_weights, lrs=lrs, wds=wds, etas=etas))
         else:
             operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
     tail = "rates" if preloaded else "rescale" if rescaled else None

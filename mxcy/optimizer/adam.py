@@ -51,7 +51,8 @@ class Adam(Grouped):
         else:
             operator = nd._internal._multi_adam_update
             groups = ((w, g, *moments) for w, g, moments in zip(weights, grads, states))
-        operator(*chain.from_iterable(groups), scalar=factor, lrs=shared(lrs), wds=shared(wds), num_weights=len(weights),
+        operator(*chain.from_iterable(groups), scalar=factor, lrs=shared(lrs), wds=shared(wds),
+                 num_weights=len(weights),
                  out=weights, beta1=self.beta1, beta2=self.beta2, epsilon=self.epsilon, **self._clipping())
 
 

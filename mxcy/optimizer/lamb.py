@@ -40,7 +40,9 @@ class LAMB(Optimizer):
         mean, square = state
         mean[:] = self.beta1 * mean + (1 - self.beta1) * grad
         square[:] = self.beta2 * square + (1 - self.beta2) * grad * grad
-        m, v = (mean / (1 - self.beta1 ** t), square / (1 - self.beta2 ** t)) if self.bias_correction else (mean, square)
+        m, v = mean, square
+        if self.bias_correction:
+            m, v = mean / (1 - self.beta1 ** t), square / (1 - self.beta2 ** t)
         step = m / (nd.sqrt(v) + self.epsilon) + wd * weight
         length = nd.norm(weight)
         if self.lower_bound is not None:

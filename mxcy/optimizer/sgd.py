@@ -50,7 +50,8 @@ class SGD(Grouped):
             operator, groups = nd.multi_mp_sgd_update, zip(weights, grads, (copy for _, copy in states))
         else:
             operator, groups = nd.multi_sgd_update, zip(weights, grads)
-        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights, **kwargs)
+        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights,
+                 **kwargs)
 
 
 @register

@@ -99,7 +99,8 @@ def restore(settings, current):
     if name not in Optimizer.opt_registry:
         raise MXNetValueError(f"the states were saved with the optimizer {name!r}, which is not registered here")
     optimizer = object.__new__(Optimizer.opt_registry[name])
-    optimizer.__dict__.update(_unplain(settings["attributes"]), param_dict=current.param_dict, sym_info=current.sym_info,
+    optimizer.__dict__.update(_unplain(settings["attributes"]), param_dict=current.param_dict,
+                              sym_info=current.sym_info,
                               lr_scheduler=_schedule(settings["lr_scheduler"], current.lr_scheduler))
     counts = optimizer._all_index_update_counts
     optimizer._index_update_count = counts.setdefault(0, {})
@@ -194,4 +195,5 @@ def _settings(saved):
     attributes = {key: value for key, value in saved.attributes.items() if key not in _NOT_SETTINGS}
     schedule = attributes.pop("lr_scheduler", None)
     return {"name": saved.name.lower(), "attributes": _plain(attributes, saved.name),
-            "lr_scheduler": schedule and {"name": schedule.name, "attributes": _plain(schedule.attributes, schedule.name)}}
+            "lr_scheduler": schedule and {"name": schedule.name,
+                                          "attributes": _plain(schedule.attributes, schedule.name)}}

@@ -9,18 +9,19 @@ __all__ = ["default_rtols", "default_atols", "get_rtol", "get_atol", "get_etol",
            "same_array", "almost_equal", "assert_almost_equal", "assert_allclose", "assert_almost_equal_ignore_nan",
            "assert_almost_equal_with_err", "compare_ndarray_tuple", "effective_dtype"]
 
+_DTYPES = ("float16", "float32", "float64", "bool", "int8", "uint8", "int32", "int64")
 _RTOL = {"float16": 1e-2, "bfloat16": 4e-2, "float32": 1e-4, "float64": 1e-5}
 _ATOL = {"float16": 1e-1, "bfloat16": 1e-1, "float32": 1e-3, "float64": 1e-20}
 
 
 def default_rtols():
     """Relative tolerance by dtype: 0 for integers and bool."""
-    return {np.dtype(n): _RTOL.get(n, 0) for n in ("float16", "float32", "float64", "bool", "int8", "uint8", "int32", "int64")}
+    return {np.dtype(n): _RTOL.get(n, 0) for n in _DTYPES}
 
 
 def default_atols():
     """Absolute tolerance by dtype: 0 for integers and bool."""
-    return {np.dtype(n): _ATOL.get(n, 0) for n in ("float16", "float32", "float64", "bool", "int8", "uint8", "int32", "int64")}
+    return {np.dtype(n): _ATOL.get(n, 0) for n in _DTYPES}
 
 
 def effective_dtype(dat):
@@ -42,12 +43,12 @@ def get_tols(x, y, rtol, atol):
             max(get_tolerance(value, atol, default_atols()) for value in (x, y)))
 
 
-def get_rtol(rtol=None, dtype=np.dtype(np.float64)):
+def get_rtol(rtol=None, dtype="float64"):
     """``rtol``, or the default for ``dtype``."""
     return default_rtols()[np.dtype(dtype)] if rtol is None else rtol
 
 
-def get_atol(atol=None, dtype=np.dtype(np.float64)):
+def get_atol(atol=None, dtype="float64"):
     """``atol``, or the default for ``dtype``."""
     return default_atols()[np.dtype(dtype)] if atol is None else atol
 

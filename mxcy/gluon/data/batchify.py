@@ -21,7 +21,8 @@ class Stack:
     """Stack arrays or numbers of the same shape along a new first axis."""
 
     def __call__(self, data):
-        return default_batchify_fn([sample if isinstance(sample, nd.NDArray) else np.asarray(sample) for sample in data])
+        return default_batchify_fn([sample if isinstance(sample, nd.NDArray) else np.asarray(sample)
+                                    for sample in data])
 
 
 class Pad:

@@ -19,7 +19,8 @@ class _Conv(HybridBlock):
 
     _transposed = False
 
-    def __init__(self, channels, kernel_size, strides, padding, dilation, groups, layout, in_channels=0, activation=None,
+    def __init__(self, channels, kernel_size, strides, padding, dilation, groups, layout, in_channels=0,
+                 activation=None,
                  use_bias=True, weight_initializer=None, bias_initializer="zeros", output_padding=None, prefix=None,
                  params=None):
         super().__init__(prefix=prefix, params=params)
@@ -27,7 +28,8 @@ class _Conv(HybridBlock):
         if sorted(layout) != sorted("NCDHW"[:2] + "DHW"[3 - ndim:]):
             raise MXNetValueError(f"{type(self).__name__}: unknown layout {layout!r}")
         self._channels, self._in_channels, self._layout = channels, in_channels, layout
-        self._settings = {"kernel": spread(kernel_size, ndim, "kernel_size"), "stride": spread(strides, ndim, "strides"),
+        self._settings = {"kernel": spread(kernel_size, ndim, "kernel_size"),
+                          "stride": spread(strides, ndim, "strides"),
                           "dilate": spread(dilation, ndim, "dilation"), "pad": spread(padding, ndim, "padding"),
                           "num_filter": channels, "num_group": groups, "no_bias": not use_bias, "layout": layout}
         if output_padding is not None:
@@ -129,7 +131,8 @@ class Conv1DTranspose(_Conv):
     __doc__ = "Transposed convolution (deconvolution) along one axis." + _PARAMETERS.format(more=_MORE)
     _transposed = True
 
-    def __init__(self, channels, kernel_size, strides=1, padding=0, output_padding=0, dilation=1, groups=1, layout="NCW",
+    def __init__(self, channels, kernel_size, strides=1, padding=0, output_padding=0, dilation=1, groups=1,
+                 layout="NCW",
                  activation=None, use_bias=True, weight_initializer=None, bias_initializer="zeros", in_channels=0,
                  **kwargs):
         super().__init__(channels, kernel_size, strides, padding, dilation, groups, layout, in_channels, activation,

@@ -7,7 +7,8 @@ __all__ = ["BatchNorm", "BatchNormReLU", "LayerNorm", "GroupNorm", "InstanceNorm
 
 def _affine(layer, size, scale, center, gamma_initializer, beta_initializer):
     """Make the parameters ``gamma`` and ``beta`` of a layer; a switched-off one is there but is not learned."""
-    layer.gamma = layer.params.get("gamma", grad_req="write" if scale else "null", shape=(size,), init=gamma_initializer,
+    layer.gamma = layer.params.get("gamma", grad_req="write" if scale else "null", shape=(size,),
+                                   init=gamma_initializer,
                                    allow_deferred_init=True)
     layer.beta = layer.params.get("beta", grad_req="write" if center else "null", shape=(size,), init=beta_initializer,
                                   allow_deferred_init=True)
@@ -53,7 +54,8 @@ class BatchNorm(HybridBlock):
         self._fix_gamma, self._use_global_stats = not scale, use_global_stats
         _affine(self, in_channels, scale, center, gamma_initializer, beta_initializer)
         self.running_mean = self.params.get("running_mean", grad_req="null", shape=(in_channels,),
-                                            init=running_mean_initializer, allow_deferred_init=True, differentiable=False)
+                                            init=running_mean_initializer, allow_deferred_init=True,
+                                            differentiable=False)
         self.running_var = self.params.get("running_var", grad_req="null", shape=(in_channels,),
                                            init=running_variance_initializer, allow_deferred_init=True,
                                            differentiable=False)

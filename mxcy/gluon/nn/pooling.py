@@ -87,7 +87,8 @@ class AvgPool1D(_Pooling):
 class AvgPool2D(_Pooling):
     __doc__ = "Mean over windows of pictures." + _PARAMETERS + _COUNT
 
-    def __init__(self, pool_size=(2, 2), strides=None, padding=0, ceil_mode=False, layout="NCHW", count_include_pad=True,
+    def __init__(self, pool_size=(2, 2), strides=None, padding=0, ceil_mode=False, layout="NCHW",
+                 count_include_pad=True,
                  **kwargs):
         super().__init__(pool_size, strides, padding, ceil_mode, False, "avg", layout, count_include_pad, **kwargs)
 
