@@ -25,6 +25,7 @@ from mxcy.storage._storage cimport Chunk, chunk_release, chunk_retain, raise_out
 
 import inspect
 import numbers
+import struct
 
 import numpy
 
@@ -150,7 +151,10 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
     if len(names) != len(inputs):
         raise MXNetTypeError(f"{operator.name}: {len(inputs)} inputs given; expected {len(names)} ({', '.join(names)})")
     shapes = [array.shape for array in inputs]
-    result = make_signature(infer(operator, bound.params, names, shapes, [array.dtype_name for array in inputs]))
+    try:
+        result = make_signature(infer(operator, bound.params, names, shapes, [array.dtype_name for array in inputs]))
+    except MXNetError as error:
+        raise named(operator, error) from error.__cause__
     result.visible = operator.output_counts(bound.params, len(inputs))[1]
     changed = operator.changed_inputs(bound.params, names)
     if changed:
@@ -218,7 +222,10 @@ cdef class Bound:
         if self.compose is None:
             self.kernel = operator.kernel(self.params)
             if self.kernel.pack is not None:
-                packed = self.kernel.pack(self.params)
+                try:
+                    packed = self.kernel.pack(self.params)
+                except (struct.error, OverflowError) as error:
+                    raise MXNetValueError(f"{operator.name}: a parameter is out of range: {error}") from error
                 self.packed = <Packed*>malloc(16 + len(packed) + 8)
                 if self.packed == NULL:
                     raise MemoryError
@@ -718,13 +725,24 @@ cdef object composed(Bound bound, tuple inputs, object out):
         values[operator.inputs[0]] = list(inputs)
     else:
         values.update(zip(names, inputs))
-    result = call_rule(bound.compose, values)
-    if out is None:
-        return result
-    targets = out if isinstance(out, (list, tuple)) else [out]
-    for target, value in zip(targets, result if isinstance(result, (list, tuple)) else [result], strict=True):
-        assign(target, value)
+    try:
+        result = call_rule(bound.compose, values)
+        if out is None:
+            return result
+        targets = list(out) if isinstance(out, (list, tuple)) else [out]
+        results = result if isinstance(result, (list, tuple)) else [result]
+        if len(targets) != len(results):
+            raise MXNetValueError(f"out has {len(targets)} arrays; expected {len(results)}")
+        for target, value in zip(targets, results):
+            invoke(copying(), (value,), target, 0)
+    except MXNetError as error:
+        raise named(operator, error) from error.__cause__
     return out
+
+
+cdef object named(operator, error):
+    """The error, with the operator's name in its message."""
+    return error if operator.name in str(error) else type(error)(f"{operator.name}: {error}")
 
 
 cdef list given_outputs(Bound bound, Signature signature, tuple inputs, object out, int visible, bint recording):
@@ -991,7 +1009,10 @@ cdef double number(name, value) except? -1:
         except OverflowError:
             raise MXNetValueError(f"{name}: the number {value} does not fit into a float64") from None
     if isinstance(value, str):
-        return float(value)
+        try:
+            return float(value)
+        except ValueError:
+            raise MXNetTypeError(f"{name}: scalar is {value!r}; expected a number") from None
     raise MXNetTypeError(f"{name}: scalar is {type(value).__name__}; expected a number")
 
 
@@ -1074,8 +1095,14 @@ hooks.assign = assign_number
 
 cdef int assign(NDArray target, NDArray source) except -1:
     """Copy the elements of an array into another of the same shape and dtype, through the engine."""
+    cdef Bound bound = copying()
+    execute(bound, signature_of(bound, (source,)), (source,), [target], 0, False)
+    return 0
+
+
+cdef Bound copying():
+    """The operator that copies an array."""
     global copy_bound
     if copy_bound is None:
         copy_bound = Bound(lookup("_copy"), {})
-    execute(copy_bound, signature_of(copy_bound, (source,)), (source,), [target], 0, False)
-    return 0
+    return copy_bound
