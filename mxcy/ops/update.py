@@ -1,5 +1,5 @@
 """Optimizer updates: each writes a new weight, usually over the old one (``out=weight``), and changes its states."""
-from mxcy.base import MXNetValueError
+from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops import _update as kernel
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Floats, Param
@@ -14,7 +14,7 @@ MOMENTUM = dict(momentum=Param(float, 0.0, doc="Share of the last step that is r
 LAZY = dict(lazy_update=Param(bool, True, doc="Has no influence: it is about row-sparse gradients."))
 CLIP = dict(clip_gradient=Param(float, -1.0, doc="Largest magnitude of an item of the scaled gradient; negative: any."))
 SCALE = dict(rescale_grad=Param(float, 1.0, doc="Factor of the gradient, before all else."), **CLIP)
-COUNT = dict(num_weights=Param(int, 1, min=1, doc="Number of weights."))
+COUNT = dict(num_weights=Param(int, 1, min=1, max=65535, doc="Number of weights."))
 
 
 def averaging(beta1=0.9, beta2=0.999, epsilon=1e-8):
@@ -41,10 +41,11 @@ def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra
     def same_shapes(weight):
         return dict(dict.fromkeys(inputs[1:], weight), out=weight, **dict.fromkeys(tail.split(), (1,)))
 
-    if steps:
-        operator.infer_type(lambda mean: mean)
-    elif mixed or tail:
-        operator.infer_type(lambda weight: weight)
+    @operator.infer_type
+    def types_of_a_group(weight):
+        wide = "float32" if mixed else weight
+        return dict(dict.fromkeys(inputs[2:], wide), grad=weight, out=wide if steps else weight)
+
     operator.cpu = kernel.kernel(name, rule, len(states), mixed, steps=steps, extra=extra,
                                  tail="rescale" if tail else None)
     return operator
@@ -86,6 +87,14 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
 
     @operator.infer_type
     def weight_types(data, num_weights):
+        for i in range(0, num_weights * size, size):
+            group, wide = data[i:i + size], "float32" if mixed else data[i]
+            if group[1] != group[0] or any(dtype != wide for dtype in group[2:]):
+                raise MXNetTypeError(f"{name}: the arrays of weight {i // size} are {', '.join(group)}; all but the gradient "
+                                     f"must be {wide}, and the gradient of the weight's dtype")
+        for dtype in data[num_weights * size:] if preloaded else ():
+            if dtype != "float32":
+                raise MXNetTypeError(f"{name}: the rates are {dtype}; expected float32")
         return data[:num_weights * size:size]
 
     if "lrs" in params:
@@ -248,5 +257,6 @@ for mixed in (False, True):
     def lamb_shapes(weight):
         return dict(weight32=weight, g=weight, r1=(1,), r2=(1,), out=weight)
 
-    scaled.infer_type(lambda weight: weight)
+    scaled.infer_type((lambda weight: dict(g="float32", weight32="float32", out=weight)) if mixed else
+                      (lambda weight: dict(g=weight, out=weight)))
     scaled.cpu = kernel.scaled_step
