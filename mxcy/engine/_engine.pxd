@@ -40,6 +40,7 @@ cdef struct Task:
     int n_updates                       # the first so many of the written variables are read too: their errors pass on
     int priority                        # higher first among ready tasks
     int lane                            # 1: a large task that uses all threads; only the lane worker runs those
+    double cost                         # ns on one thread, estimated; a waiting thread leaves very long ones to workers
     int threads                         # set by the engine before run: threads the task may use
     int site                            # the user's line that pushed it, from site_here(); 0: unknown
     int error_kind
@@ -72,7 +73,7 @@ cdef int var_take(Var* var, bint write) except -1       # wait, then hold it as 
 cdef int wait_all() except -1
 cdef int wait_some() except -1                          # until half of what is pending is done; at once within a task
 cdef int raise_error(Error* error) except -1            # as an exception of the MXNetError family
-cdef int site_here() except -1                          # GIL held: number of the user's line that runs now, for Task.site
+cdef int site_here() except -1                          # number of the user's line that runs now, for Task.site
 
 cdef bint is_serial() noexcept nogil                    # the serial engine is on: everything runs in the caller
 cdef int lane_threads() noexcept nogil                  # threads that a lane task gets

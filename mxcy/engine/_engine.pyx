@@ -11,7 +11,8 @@ from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, fr
 from mxcy.engine._ready cimport Chain, chain_add
 from mxcy.engine._site cimport site_text, user_site
 from mxcy.engine._thread cimport pthread_atfork
-from mxcy.engine._workers cimport done_t, inside_task, lane_size, serial, set_perform, stop, submit, wait_slice, wake_waiters
+from mxcy.engine._workers cimport (done_t, inside_task, lane_size, serial, set_perform, stop, submit, wait_slice,
+                                   wake_waiters)
 
 import atexit
 
@@ -37,6 +38,7 @@ cdef int watchers
 cdef int watch_lock             # guards these two
 cdef int unseen_lock
 cdef Error* unseen              # the first failure that nobody has been told of
+cdef bint abandoned             # at exit the user did not want to wait: nothing more will run
 
 
 cdef void var_init(Var* var) noexcept nogil:
@@ -198,6 +200,7 @@ cdef Task* task_new(int n_reads, int n_writes, Py_ssize_t payload) noexcept nogi
     task.vars = <Var**>(<char*>task.links + n * sizeof(Link))
     task.n_reads, task.n_writes, task.n_updates = n_reads, n_writes, 0
     task.priority = task.lane = task.site = task.error_kind = 0
+    task.cost = 0
     task.threads = 1
     task.error[0] = 0
     task.index = index
@@ -301,6 +304,8 @@ cdef int wait(done_t done, void* what, Var* var) except -1:
         spin_unlock(&var.lock)
     try:
         while not done(what):
+            if abandoned:
+                raise MXNetError("an interrupt at exit has left operations undone, and this one may be among them")
             with nogil:
                 wait_slice(done, what)
             PyErr_CheckSignals()
@@ -410,14 +415,16 @@ cdef int lane_threads() noexcept nogil:
 
 def finish():
     """Let everything end and stop the threads; what is pushed later runs in its caller. Called at exit."""
-    cdef bint drained = False
+    global abandoned
     try:
         wait_down_to(0)
-        drained = True
+    except BaseException:
+        abandoned = True
+        raise
     finally:
         with nogil:
-            stop(drained)                # after a Ctrl-C leave tasks alone: nothing may keep the process from ending
-    wait_all()                           # a failure that nobody was told of is told now
+            stop(not abandoned)         # after a Ctrl-C leave tasks alone: nothing may keep the process from ending
+    wait_all()                          # a failure that nobody was told of is told now
 
 
 cdef void before_fork() noexcept nogil:

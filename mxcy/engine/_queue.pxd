@@ -42,7 +42,7 @@ cdef inline bint ask(Var* var, Link* link, bint write) noexcept nogil:
 
 
 cdef inline Link* grant(Var* var) noexcept nogil:
-    """Those who may begin now that the variable got freer, as a chain: one writer, or all readers before the next writer."""
+    """Those who may begin now that the variable is freer, as a chain: one writer, or readers up to the next one."""
     cdef Link* first = <Link*>var.head
     cdef Link* last = first
     if first == NULL or var.writing or (first.write and var.reads):

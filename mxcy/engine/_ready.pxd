@@ -10,6 +10,9 @@ from mxcy.engine._engine cimport Task
 
 ctypedef pair[pair[int, int64_t], Task*] Ranked         # priority, minus the arrival number, task
 
+cdef enum:
+    LONG = 50000000                 # ns: with more, a thread that waits could not look for signals for too long
+
 cdef struct Chain:                  # tasks in order, linked by their ``next``
     Task* head
     Task* tail
@@ -17,6 +20,7 @@ cdef struct Chain:                  # tasks in order, linked by their ``next``
 cdef struct Ready:
     int count                       # may be read without the lock, and so may best
     int best                        # priority of the first task; INT_MIN when empty
+    int long_first                  # whether the first task is one that waiting threads leave to workers
     Chain plain                     # priority 0: nearly all
     priority_queue[Ranked]* ranked  # the others; never freed, for a thread may outlive the module
     int64_t arrivals
@@ -39,11 +43,17 @@ cdef inline Task* chain_pop(Chain* chain) noexcept nogil:
     return task
 
 
-cdef inline void ready_rank(Ready* ready) noexcept nogil:
-    cdef int best = INT_MIN if ready.plain.head == NULL else 0
-    if not ready.ranked.empty():
-        best = max(best, ready.ranked.top().first.first)
-    store(&ready.best, best, RELAXED)
+cdef inline Task* ready_first(Ready* ready) noexcept nogil:
+    if ready.ranked.empty() or (ready.plain.head != NULL and ready.ranked.top().first.first < 0):
+        return ready.plain.head
+    return ready.ranked.top().second
+
+
+cdef inline void ready_note(Ready* ready) noexcept nogil:
+    """Keep what others read without the lock."""
+    cdef Task* first = ready_first(ready)
+    store(&ready.best, INT_MIN if first == NULL else first.priority, RELAXED)
+    store(&ready.long_first, first != NULL and first.cost > LONG, RELAXED)
 
 
 cdef inline void ready_add(Ready* ready, Task* task) noexcept nogil:
@@ -53,18 +63,17 @@ cdef inline void ready_add(Ready* ready, Task* task) noexcept nogil:
         ready.arrivals += 1
         ready.ranked.push(Ranked(pair[int, int64_t](task.priority, -ready.arrivals), task))
     if task.priority > load(&ready.best, RELAXED):
-        store(&ready.best, task.priority, RELAXED)
+        ready_note(ready)
     add(&ready.count, 1, SEQ_CST)
 
 
 cdef inline Task* ready_pop(Ready* ready) noexcept nogil:
-    cdef Task* task
-    if ready.ranked.empty() or (ready.plain.head != NULL and ready.ranked.top().first.first < 0):
-        task = chain_pop(&ready.plain)
-    else:
-        task = ready.ranked.top().second
-        ready.ranked.pop()
+    cdef Task* task = ready_first(ready)
     if task != NULL:
+        if task == ready.plain.head:
+            chain_pop(&ready.plain)
+        else:
+            ready.ranked.pop()
         add(&ready.count, -1, SEQ_CST)
-        ready_rank(ready)
+        ready_note(ready)
     return task

@@ -1,7 +1,7 @@
 # cython: language_level=3
 """What the engine's tests and benchmarks need from compiled code: numbers behind variables, and tasks on them."""
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -167,6 +167,7 @@ def push(reads=(), writes=(), *, updates=(), microseconds=0, busy=False, fails=F
     task.n_updates = len(updates)
     task.priority = priority
     task.lane = lane
+    task.cost = microseconds * 1000
     task.error_kind = kind
     task.site = site_here()
     with nogil:
@@ -237,10 +238,10 @@ cdef class Rules:
 def time_inline(Number a, Number b, Number out, long n):
     """Seconds for n times taking and giving back two variables to read and one to write."""
     cdef Var *vars[3]
-    cdef long i
+    cdef long _i
     vars[0], vars[1], vars[2] = &a.cell.var, &b.cell.var, &out.cell.var
     cdef double start = now()
-    for i in range(n):
+    for _i in range(n):
         if var_try(vars, 2, 1) == 1:
             var_release(vars, 2, 1, NULL)
     return now() - start

@@ -15,7 +15,7 @@ from posix.unistd cimport usleep
 
 from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, SEQ_CST, add, exchange, load, spin_lock, spin_unlock, store
 from mxcy.engine._engine cimport TASK_ERROR_SIZE
-from mxcy.engine._ready cimport Ranked, Ready, chain_add, chain_pop, ready_add, ready_pop
+from mxcy.engine._ready cimport LONG, Ranked, Ready, chain_pop, ready_add, ready_pop
 from mxcy.engine._thread cimport (CLOCK_MONOTONIC, Bed, bed_make, bed_sleep, bed_wake, bed_wake_all, in_nanoseconds,
                                   is_past, pthread_atfork, pthread_cond_broadcast, pthread_cond_init, pthread_cond_t,
                                   pthread_cond_timedwait, pthread_condattr_init, pthread_condattr_setclock,
@@ -75,17 +75,25 @@ cdef pthread_mutex_t mutex      # guards falling asleep
 cdef Bed general_bed, lane_bed
 cdef pthread_cond_t changed     # where waiting threads sleep ...
 cdef int waiting                # ... and how many
+cdef int nested                 # of these, how many are inside a task
 
 
 # --- finding a task -------------------------------------------------------------------------------------------------
 
+cdef inline bint may_take(Ready* ready) noexcept nogil:
+    return load(&ready.count, SEQ_CST) > 0 and (me >= 0 or not load(&ready.long_first, RELAXED))
+
+
 cdef bint lane_is_open() noexcept nogil:
     """Whether this thread may begin a lane task now."""
-    return may_lane and load(&lane.count, SEQ_CST) > 0 and (not load(&lane_busy, SEQ_CST) or lane_depth)
+    return may_lane and may_take(&lane) and (not load(&lane_busy, SEQ_CST) or lane_depth)
 
 
 cdef bint has_work() noexcept nogil:
-    return load(&general.count, SEQ_CST) > 0 or lane_is_open()
+    """Whether there is a task for this thread. A waiting one helps while fewer tasks run than there are workers."""
+    if me < 0 and depth == 0 and load(&running, SEQ_CST) >= n_workers:
+        return 0
+    return may_take(&general) or lane_is_open()
 
 
 cdef Task* take() noexcept nogil:
@@ -99,7 +107,7 @@ cdef Task* take() noexcept nogil:
         if lane_is_open():
             task = ready_pop(&lane)
             store(&lane_busy, 1, RELAXED)
-        else:
+        elif may_take(&general):
             task = ready_pop(&general)
         spin_unlock(&lock)
     if task == NULL:
@@ -108,29 +116,35 @@ cdef Task* take() noexcept nogil:
 
 
 cdef void enqueue(Task* task) noexcept nogil:
-    """Queue a task and wake somebody for it; a thread that waits only when no worker is idle."""
+    """Queue a task and wake somebody for it: a worker, or a thread that waits if that would help."""
     cdef bint to_lane = task.lane
     spin_lock(&lock)
     ready_add(&lane if to_lane else &general, task)
     spin_unlock(&lock)
     if to_lane and load(&lane_busy, SEQ_CST):
         return                          # whoever is in the lane looks again when it leaves
-    if not ((not to_lane and bed_wake(&general_bed, &mutex)) or bed_wake(&lane_bed, &mutex)):
+    if (not to_lane and bed_wake(&general_bed, &mutex)) or bed_wake(&lane_bed, &mutex):
+        return
+    if load(&nested, SEQ_CST) or load(&running, SEQ_CST) < n_workers:
         wake_waiters()
 
 
-cdef Task* keep(Chain* ready) noexcept nogil:
-    """Of the general tasks just made ready keep the most urgent, if nothing queued for this thread is more so."""
+cdef bint goes_before(Task* task, Task* other) noexcept nogil:
+    return other == NULL or task.lane > other.lane or (task.lane == other.lane and task.priority > other.priority)
+
+
+cdef Task* keep(Chain* ready, bint in_lane) noexcept nogil:
+    """Of the tasks just made ready keep the most urgent for this thread, if none in the queues is more so."""
     cdef Task* task
     cdef Task* kept = NULL
     while ready.head != NULL:
         task = chain_pop(ready)
-        if not task.lane and (kept == NULL or task.priority > kept.priority):
+        if (in_lane or not task.lane) and goes_before(task, kept):
             task, kept = kept, task
         if task != NULL:
             enqueue(task)
-    if kept != NULL and (load(&paused, SEQ_CST) or lane_is_open()
-                         or kept.priority < load(&general.best, RELAXED)):
+    if kept != NULL and (load(&paused, SEQ_CST) or (not kept.lane and lane_is_open())
+                         or kept.priority < load(&lane.best if kept.lane else &general.best, RELAXED)):
         enqueue(kept)
         kept = NULL
     return kept
@@ -140,27 +154,28 @@ cdef void work(Task* task, done_t done, void* what) noexcept nogil:
     """Run a taken task and, one after the other, what it makes ready; stop when the wait that this serves is over."""
     global depth, lane_depth
     cdef Chain ready
-    cdef bint on_lane
+    cdef bint in_lane
     cdef int threads = omp_get_max_threads()
+    cdef Task* outer = workers[me].current if me >= 0 else <Task*>NULL
     depth += 1
     while task != NULL:
-        on_lane = task.lane
-        lane_depth += on_lane
+        in_lane = task.lane
+        lane_depth += in_lane
         if omp_get_max_threads() != task.threads:       # for libraries that ask OpenMP and not the task
             omp_set_num_threads(task.threads)
         if me >= 0:
             workers[me].current = task
         ready.head = NULL
         perform(task, &ready)
-        lane_depth -= on_lane
-        if on_lane and lane_depth == 0:
-            exchange(&lane_busy, 0, SEQ_CST)
-        task = keep(&ready)
-        if task != NULL and done != NULL and done(what):
+        lane_depth -= in_lane
+        task = keep(&ready, in_lane)
+        if task != NULL and done != NULL and (done(what) or task.cost > LONG):
             enqueue(task)
             task = NULL
+        if in_lane and lane_depth == 0 and (task == NULL or not task.lane):
+            exchange(&lane_busy, 0, SEQ_CST)
     if me >= 0:
-        workers[me].current = NULL
+        workers[me].current = outer
     depth -= 1
     omp_set_num_threads(threads)
     add(&running, -1, SEQ_CST)
@@ -262,12 +277,14 @@ cdef void wait_slice(done_t done, void* what) noexcept nogil:
             continue
         pthread_mutex_lock(&mutex)
         add(&waiting, 1, SEQ_CST)
+        add(&nested, depth > 0, SEQ_CST)
         if not done(what) and (load(&paused, SEQ_CST) or not has_work()):
             over = pthread_cond_timedwait(&changed, &mutex, &until) != 0
+        add(&nested, -<int>(depth > 0), SEQ_CST)
         add(&waiting, -1, SEQ_CST)
         pthread_mutex_unlock(&mutex)
     if load(&lane.count, SEQ_CST) and not load(&lane_busy, SEQ_CST):
-        bed_wake(&lane_bed, &mutex)                     # this thread may have been in the lane: it leaves the next to others
+        bed_wake(&lane_bed, &mutex)                     # this thread may have been in the lane, others take the next
 
 
 cdef void wake_waiters() noexcept nogil:
@@ -313,10 +330,10 @@ cdef int lost(Task* task) noexcept nogil:
 
 
 cdef void after_fork_in_child() noexcept nogil:
-    global me, may_lane, waiting, running, paused, started, lock, lane_busy, forked
+    global me, may_lane, waiting, nested, running, paused, started, lock, lane_busy, forked
     cdef int i
     make_beds()
-    lock = paused = started = waiting = 0
+    lock = paused = started = waiting = nested = 0
     running = depth
     for i in range(n_workers):
         if workers[i].current != NULL and i != me:      # outlasted the patience of before_fork

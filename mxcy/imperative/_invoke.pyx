@@ -468,7 +468,7 @@ cdef int push(Work* work, Var** vars, int reads, int updates, int writes, double
     memcpy(task.vars, vars, (reads + writes) * sizeof(Var*))
     task.run, task.destroy = run_task, destroy_task
     task.priority, task.n_updates, task.site = 0, updates, site_here()
-    task.lane = parallel and cost > LANE_NS
+    task.lane, task.cost = parallel and cost > LANE_NS, cost
     if is_serial():
         with nogil:
             task_push(task)

@@ -11,7 +11,8 @@ stays near the most that was ever in use; and it never caches more than ``MXCY_P
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
-from posix.mman cimport MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap, munmap
+from posix.mman cimport (MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, PROT_READ, PROT_WRITE, madvise, mmap,
+                         munmap)
 
 from mxcy.engine._atomic cimport spin_lock, spin_unlock
 from mxcy.engine._thread cimport pthread_atfork

@@ -15,12 +15,15 @@ cdef struct Chunk:
     free_t free                         # foreign memory: called with owner when the last reference goes, else NULL
     void* owner
 
-cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil    # 1 reference; NULL: no memory
-cdef Chunk* chunk_wrap(void* data, Py_ssize_t nbytes, int device_type, int device_id, free_t free, void* owner) noexcept nogil
-cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL    # GIL held; waits before it fails
+# With one reference; NULL: no memory.
+cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil
+cdef Chunk* chunk_wrap(void* data, Py_ssize_t nbytes, int device_type, int device_id,
+                       free_t free, void* owner) noexcept nogil
+# GIL held: the same, but waits for memory that queued operations hold, before it raises.
+cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL
 cdef void chunk_retain(Chunk* chunk) noexcept nogil
 cdef void chunk_release(Chunk* chunk) noexcept nogil
 
 cdef void* scratch_new(Py_ssize_t nbytes) noexcept nogil        # pooled bytes without a variable; NULL: no memory
 cdef void scratch_free(void* data) noexcept nogil
-cdef int raise_out_of_memory(Py_ssize_t nbytes) except -1       # MXNetError naming request, in use and cached; needs the GIL
+cdef int raise_out_of_memory(Py_ssize_t nbytes) except -1       # GIL held: MXNetError naming request, in use and cached

@@ -8,11 +8,12 @@ from mxcy.storage._pool cimport HEADER, block_free, block_new, pool_empty, pool_
 
 from mxcy.base import MXNetError
 
+# A program asks for memory when it pushes, and frees it when what it pushed is done. So after each RUN_AHEAD bytes in
+# large arrays it waits for some of that: the queue stays short where arrays are large, and memory is used again while
+# it is still in the caches.
 cdef enum:
     LARGE = 1 << 20
-    RUN_AHEAD = 1 << 27         # A program asks for memory when it pushes, and frees it when what it pushed is done. So
-                                # after each so many bytes in large arrays it waits for some of that: the queue stays
-                                # short where arrays are large, memory is used again while it is still in the caches.
+    RUN_AHEAD = 1 << 25
 
 cdef int64_t ahead              # bytes asked for since the last wait
 
