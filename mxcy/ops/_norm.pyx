@@ -21,15 +21,17 @@ cdef extern from "mxcy/ops/norm.h" namespace "mxcy_norm" nogil:
     void add_moments[T](Moments* moments, const T* x, Py_ssize_t n)
     void normalize[T](T* y, const T* x, Py_ssize_t n, T mean, T scale, T shift)
     Moments channel_moments[T](const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n)
-    void channel_normalize[T](T* y, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean, T scale, T shift)
+    void channel_normalize[T](T* y, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean, T scale,
+                              T shift)
     void channel_sums[T](const T* g, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean, double* sums)
-    void channel_centre[T](T* out, const T* g, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean, T scale,
-                           T a, T b)
+    void channel_centre[T](T* out, const T* g, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean,
+                           T scale, T a, T b)
     void column_moments[T](const T* x, Py_ssize_t rows, Py_ssize_t step, int width, double* mean, double* squares)
-    void column_sums[T](const T* g, const T* x, const T* weight, Py_ssize_t rows, Py_ssize_t step, int width, const T* mean,
-                        double* sums, double* products)
+    void column_sums[T](const T* g, const T* x, const T* weight, Py_ssize_t rows, Py_ssize_t step, int width,
+                        const T* mean, double* sums, double* products)
     void affine[T](T* y, const T* x, const T* gamma, const T* beta, Py_ssize_t n, T mean, T scale)
-    void row_gradient[T](T* out, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma, Py_ssize_t n, T mean, T scale)
+    void row_gradient[T](T* out, T* dgamma, T* dbeta, const T* g, const T* x, const T* gamma, Py_ssize_t n, T mean,
+                         T scale)
 
 ctypedef fused real:
     float
@@ -77,8 +79,8 @@ cdef View around(const Tensor* data, int64_t axis) noexcept nogil:
 # -- batch normalisation -----------------------------------------------------------------------------------------------
 
 cdef void normalize_channels(const real* x, const real* gamma, const real* beta, const real* moving_mean,
-                             const real* moving_var, real* y, real* mean, real* scale, View v, const Params* p, bint batch,
-                             int threads) noexcept nogil:
+                             const real* moving_var, real* y, real* mean, real* scale, View v, const Params* p,
+                             bint batch, int threads) noexcept nogil:
     """Channels whose elements lie in runs of ``v.inner``."""
     cdef Py_ssize_t c, step = v.n * v.inner
     cdef Moments moments
@@ -93,8 +95,8 @@ cdef void normalize_channels(const real* x, const real* gamma, const real* beta,
 
 
 cdef void normalize_columns(const real* x, const real* gamma, const real* beta, const real* moving_mean,
-                            const real* moving_var, real* y, real* mean, real* scale, View v, const Params* p, bint batch,
-                            Py_ssize_t first) noexcept nogil:
+                            const real* moving_var, real* y, real* mean, real* scale, View v, const Params* p,
+                            bint batch, Py_ssize_t first) noexcept nogil:
     """Up to `COLUMNS` neighbouring channels, which are the last axis."""
     cdef int width = <int>min(COLUMNS, v.n - first), j
     cdef double means[COLUMNS]
@@ -181,7 +183,7 @@ cdef void batch_norm_columns(const real* g, const real* x, const real* gamma, co
 cdef void batch_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call, real* _) noexcept nogil:
     cdef const Params* p = <const Params*>call.params
     cdef View v = around(&inputs[1], p.axis)
-    cdef Py_ssize_t c, step = v.n * v.inner
+    cdef Py_ssize_t c
     cdef real* g = <real*>inputs[0].data
     cdef real* x = <real*>inputs[1].data
     cdef real* gamma = <real*>inputs[2].data
@@ -194,8 +196,8 @@ cdef void batch_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call,
     cdef real* dbeta = <real*>outputs[2].data
     if v.inner != 1:
         for c in prange(v.n, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
-            batch_norm_channel(g + c * v.inner, x + c * v.inner, gamma[c], mean[c], scale[c], &moving_mean[c], &moving_var[c],
-                               out + c * v.inner, &dgamma[c], &dbeta[c], v, p)
+            batch_norm_channel(g + c * v.inner, x + c * v.inner, gamma[c], mean[c], scale[c], &moving_mean[c],
+                               &moving_var[c], out + c * v.inner, &dgamma[c], &dbeta[c], v, p)
         return
     for c in prange((v.n + COLUMNS - 1) // COLUMNS, num_threads=call.threads, schedule="static",
                     use_threads_if=call.threads > 1):
@@ -203,7 +205,8 @@ cdef void batch_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call,
 
 
 cdef void batch_norm_channel(const real* g, const real* x, real gamma, real mean, real scale, real* moving_mean,
-                             real* moving_var, real* out, real* dgamma, real* dbeta, View v, const Params* p) noexcept nogil:
+                             real* moving_var, real* out, real* dgamma, real* dbeta, View v,
+                             const Params* p) noexcept nogil:
     cdef double sums[2]
     cdef real terms[3]
     cdef Py_ssize_t step = v.n * v.inner
@@ -265,8 +268,9 @@ cdef void layer_norm_forward(const Tensor* inputs, Tensor* outputs, Call* call, 
     for t in prange(v.outer * strips, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         first = t % strips * COLUMNS
         at = t // strips * v.inner + first
-        layer_norm_columns(x + t // strips * v.n * v.inner + first, gamma, beta, y + t // strips * v.n * v.inner + first,
-                           mean + at, deviation + at, v.n, v.inner, <int>min(COLUMNS, v.inner - first), p.eps)
+        layer_norm_columns(x + t // strips * v.n * v.inner + first, gamma, beta,
+                           y + t // strips * v.n * v.inner + first, mean + at, deviation + at, v.n, v.inner,
+                           <int>min(COLUMNS, v.inner - first), p.eps)
 
 
 cdef int layer_norm_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
@@ -277,8 +281,8 @@ cdef int layer_norm_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept
     return 0
 
 
-cdef int gradient_of_rows(real* g, real* x, real* gamma, real* mean, real* deviation, real* out, real* dgamma, real* dbeta,
-                          View v, Call* call) noexcept nogil:
+cdef int gradient_of_rows(real* g, real* x, real* gamma, real* mean, real* deviation, real* out, real* dgamma,
+                          real* dbeta, View v, Call* call) noexcept nogil:
     """Normalised rows; each piece of them sums its own gradient of the weights, and the pieces are added in order."""
     cdef Py_ssize_t pieces = min(PIECES, v.outer), piece, r, i
     cdef real* parts = <real*>scratch_new((2 * pieces * v.n + 1) * <Py_ssize_t>sizeof(real))
@@ -287,8 +291,8 @@ cdef int gradient_of_rows(real* g, real* x, real* gamma, real* mean, real* devia
     memset(parts, 0, 2 * pieces * v.n * sizeof(real))
     for piece in prange(pieces, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         for r in range(v.outer * piece // pieces, v.outer * (piece + 1) // pieces):
-            row_gradient(out + r * v.n, parts + 2 * piece * v.n, parts + (2 * piece + 1) * v.n, g + r * v.n, x + r * v.n,
-                         gamma, v.n, mean[r], 1 / deviation[r])
+            row_gradient(out + r * v.n, parts + 2 * piece * v.n, parts + (2 * piece + 1) * v.n, g + r * v.n,
+                         x + r * v.n, gamma, v.n, mean[r], 1 / deviation[r])
     memset(dgamma, 0, v.n * sizeof(real))
     memset(dbeta, 0, v.n * sizeof(real))
     for piece in range(pieces):
@@ -317,8 +321,8 @@ cdef void gradient_of_strip(const real* g, const real* x, const real* gamma, con
             out[i * step + j] = scale[j] * (g[i * step + j] * gamma[i] - a[j] - (x[i * step + j] - mean[j]) * b[j])
 
 
-cdef void gradient_of_weight(const real* g, const real* x, const real* mean, const real* deviation, real* dgamma, real* dbeta,
-                             View v, Py_ssize_t row) noexcept nogil:
+cdef void gradient_of_weight(const real* g, const real* x, const real* mean, const real* deviation, real* dgamma,
+                             real* dbeta, View v, Py_ssize_t row) noexcept nogil:
     cdef double weight = 0, bias = 0
     cdef Py_ssize_t o, i, at
     for o in range(v.outer):
@@ -346,8 +350,9 @@ cdef int layer_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call, 
     for t in prange(v.outer * strips, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         first = t % strips * COLUMNS
         at = t // strips * v.n * v.inner + first
-        gradient_of_strip(g + at, x + at, gamma, mean + t // strips * v.inner + first, deviation + t // strips * v.inner + first,
-                          out + at, v.n, v.inner, <int>min(COLUMNS, v.inner - first))
+        gradient_of_strip(g + at, x + at, gamma, mean + t // strips * v.inner + first,
+                          deviation + t // strips * v.inner + first, out + at, v.n, v.inner,
+                          <int>min(COLUMNS, v.inner - first))
     for t in prange(v.n, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         gradient_of_weight(g, x, mean, deviation, dgamma, dbeta, v, t)
     return 0
@@ -366,8 +371,9 @@ cdef void group_norm_forward(const Tensor* inputs, Tensor* outputs, Call* call, 
     cdef Py_ssize_t groups = p.groups or inputs[0].shape[1], runs = inputs[0].shape[0] * groups, t
     cdef Py_ssize_t n = inputs[0].size // runs if runs else 0
     for t in prange(runs, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
-        group_norm_run(<real*>inputs[0].data + t * n, (<real*>inputs[1].data)[t % groups], (<real*>inputs[2].data)[t % groups],
-                       <real*>outputs[0].data + t * n, <real*>outputs[1].data + t, <real*>outputs[2].data + t, n, p.eps)
+        group_norm_run(<real*>inputs[0].data + t * n, (<real*>inputs[1].data)[t % groups],
+                       (<real*>inputs[2].data)[t % groups], <real*>outputs[0].data + t * n, <real*>outputs[1].data + t,
+                       <real*>outputs[2].data + t, n, p.eps)
 
 
 cdef void group_norm_run(const real* x, real gamma, real beta, real* y, real* mean, real* deviation, Py_ssize_t n,
@@ -401,13 +407,12 @@ cdef int group_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call, 
     cdef Py_ssize_t groups = p.groups or inputs[1].shape[1], runs = inputs[1].shape[0] * groups, t
     cdef Py_ssize_t n = inputs[1].size // runs if runs else 0
     cdef double* sums = <double*>scratch_new((2 * runs + 1) * <Py_ssize_t>sizeof(double))
-    cdef double weight, bias
     if sums == NULL:
         return fail(call, "no memory for the scratch of a normalisation")
     for t in prange(runs, num_threads=call.threads, schedule="static", use_threads_if=call.threads > 1):
         group_norm_run_gradient(<real*>inputs[0].data + t * n, <real*>inputs[1].data + t * n,
-                                (<real*>inputs[2].data)[t % groups], (<real*>inputs[3].data)[t], (<real*>inputs[4].data)[t],
-                                <real*>outputs[0].data + t * n, sums + 2 * t, n)
+                                (<real*>inputs[2].data)[t % groups], (<real*>inputs[3].data)[t],
+                                (<real*>inputs[4].data)[t], <real*>outputs[0].data + t * n, sums + 2 * t, n)
     memset(outputs[1].data, 0, groups * sizeof(real))
     memset(outputs[2].data, 0, groups * sizeof(real))
     for t in range(runs):
@@ -424,7 +429,8 @@ cdef int group_norm_backward_(const Tensor* inputs, Tensor* outputs, Call* call)
 
 
 cdef kernel(str name, kernel_t function, double cost):
-    return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True, cost=cost)
+    return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True,
+                  cost=cost)
 
 
 batch_norm = kernel("batch_norm", batch_norm_, .8)

@@ -221,7 +221,8 @@ cdef dnnl_primitive_desc_t primitive_desc(const Convolution* c, dnnl_memory_desc
     return backward
 
 
-cdef int make_side(Side* side, const_dnnl_memory_desc_t outer, const_dnnl_memory_desc_t inner, bint is_result) noexcept nogil:
+cdef int make_side(Side* side, const_dnnl_memory_desc_t outer, const_dnnl_memory_desc_t inner,
+                   bint is_result) noexcept nogil:
     """The memory objects of one tensor, and the reorder between them; reads ``inner`` before it goes."""
     cdef dnnl_primitive_desc_t desc = NULL
     cdef const_dnnl_memory_desc_t scratch

@@ -166,7 +166,8 @@ cdef int spread(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogi
 
 
 cdef kernel(str name, kernel_t function, double cost):
-    return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True, cost=cost)
+    return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True,
+                  cost=cost)
 
 
 max_ = kernel("pooling_max", pool_max, 1.)

@@ -67,7 +67,8 @@ template <class T> static inline void add_moments(Moments* moments, const T* x, 
     }
 }
 
-template <class T> static inline void normalize(T* __restrict y, const T* __restrict x, ptrdiff_t n, T mean, T scale, T shift) {
+template <class T>
+static inline void normalize(T* __restrict y, const T* __restrict x, ptrdiff_t n, T mean, T scale, T shift) {
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale + shift;
 }
@@ -80,12 +81,16 @@ template <class T> static Moments channel_moments(const T* x, ptrdiff_t batch, p
     return moments;
 }
 
-template <class T> static void channel_normalize(T* y, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n, T mean, T scale, T shift) {
+template <class T>
+static void channel_normalize(T* y, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n, T mean,
+                              T scale, T shift) {
     for (ptrdiff_t b = 0; b < batch; b++) normalize(y + b * step, x + b * step, n, mean, scale, shift);
 }
 
 // Sums of g, and of g times the distance from the mean.
-template <class T> static void channel_sums(const T* g, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n, T mean, double* sums) {
+template <class T>
+static void channel_sums(const T* g, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n, T mean,
+                         double* sums) {
     sums[0] = sums[1] = 0;
     for (ptrdiff_t b = 0; b < batch; b++)
         for (ptrdiff_t i = 0; i < n; i += RUN) {        // both from the first-level cache
@@ -97,18 +102,24 @@ template <class T> static void channel_sums(const T* g, const T* x, ptrdiff_t ba
 }
 
 // out = scale * (g - a - (x - mean) * b)
-template <class T> static inline void centre(T* __restrict out, const T* __restrict g, const T* __restrict x, ptrdiff_t n, T mean, T scale, T a, T b) {
+template <class T>
+static inline void centre(T* __restrict out, const T* __restrict g, const T* __restrict x, ptrdiff_t n,
+                          T mean, T scale, T a, T b) {
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) out[i] = scale * (g[i] - a - (x[i] - mean) * b);
 }
 
-template <class T> static void channel_centre(T* out, const T* g, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n, T mean, T scale, T a, T b) {
+template <class T>
+static void channel_centre(T* out, const T* g, const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n,
+                           T mean, T scale, T a, T b) {
     for (ptrdiff_t i = 0; i < batch; i++) centre(out + i * step, g + i * step, x + i * step, n, mean, scale, a, b);
 }
 
 // -- columns: up to WIDTH neighbouring ones of a matrix with `step` elements from row to row ---------------------------
 
-template <class T> static void column_moments(const T* x, ptrdiff_t rows, ptrdiff_t step, int width, double* mean, double* squares) {
+template <class T>
+static void column_moments(const T* x, ptrdiff_t rows, ptrdiff_t step, int width, double* mean,
+                           double* squares) {
     for (int j = 0; j < width; j++) mean[j] = squares[j] = 0;
     for (ptrdiff_t r = 0; r < rows; r += DEPTH) {
         ptrdiff_t m = rows - r < DEPTH ? rows - r : DEPTH;
@@ -127,7 +138,9 @@ template <class T> static void column_moments(const T* x, ptrdiff_t rows, ptrdif
 }
 
 // Sums down each column of w * g and of w * g times the distance from the mean; weight may be NULL, else one per row.
-template <class T> static void column_sums(const T* g, const T* x, const T* weight, ptrdiff_t rows, ptrdiff_t step, int width, const T* mean, double* sums, double* products) {
+template <class T>
+static void column_sums(const T* g, const T* x, const T* weight, ptrdiff_t rows, ptrdiff_t step, int width,
+                        const T* mean, double* sums, double* products) {
     for (int j = 0; j < width; j++) sums[j] = products[j] = 0;
     for (ptrdiff_t r = 0; r < rows; r += DEPTH) {
         T total[WIDTH] = {0}, product[WIDTH] = {0};
@@ -145,12 +158,16 @@ template <class T> static void column_sums(const T* g, const T* x, const T* weig
 
 // -- rows with a weight and a bias for each element ---------------------------------------------------------------------
 
-template <class T> static inline void affine(T* __restrict y, const T* __restrict x, const T* __restrict gamma, const T* __restrict beta, ptrdiff_t n, T mean, T scale) {
+template <class T>
+static inline void affine(T* __restrict y, const T* __restrict x, const T* __restrict gamma,
+                          const T* __restrict beta, ptrdiff_t n, T mean, T scale) {
 #pragma omp simd
     for (ptrdiff_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
 }
 
-template <class T> static inline void row_gradient(T* __restrict out, T* __restrict dgamma, T* __restrict dbeta, const T* __restrict g, const T* __restrict x, const T* __restrict gamma, ptrdiff_t n, T mean, T scale) {
+template <class T>
+static inline void row_gradient(T* __restrict out, T* __restrict dgamma, T* __restrict dbeta,
+                                const T* __restrict g, const T* __restrict x, const T* __restrict gamma, ptrdiff_t n, T mean, T scale) {
     const T a = sum(g, gamma, x, n, [](auto u, auto w, auto) { return u * w; }) / n;
     const T b = sum(g, gamma, x, n, [=](auto u, auto w, auto v) { return u * w * (v - mean); }) / n * scale * scale;
 #pragma omp simd

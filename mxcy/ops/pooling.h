@@ -69,7 +69,8 @@ static inline void mxcy_max_row(T* __restrict best, I* __restrict row, const T* 
 
 // One column of the windows; of equal elements the first in row-major order wins.
 template <class T, class I, int S>
-static inline void mxcy_max_column(T* __restrict out, I* __restrict at, const T* __restrict best, const I* __restrict row,
+static inline void mxcy_max_column(T* __restrict out, I* __restrict at, const T* __restrict best,
+                                   const I* __restrict row,
                                    ptrdiff_t n, ptrdiff_t stride, I column, I width) {
     const ptrdiff_t s = S ? S : stride;
 #pragma omp simd
@@ -197,7 +198,8 @@ static inline void mxcy_spread_column(T* __restrict out, const T* __restrict g, 
     for (ptrdiff_t o = 0; o < n; o++) out[o * s] += g[o];
 }
 
-template <int POWER, class X> static inline X mxcy_power(X x) { return POWER == 1 ? x : POWER == 2 ? x * x : x * x * x; }
+template <int POWER, class X>
+static inline X mxcy_power(X x) { return POWER == 1 ? x : POWER == 2 ? x * x : x * x * x; }
 
 // The sum of n powers, in partial sums: more exact than one, and the same for any number of threads.
 template <class T, int POWER>
