@@ -133,7 +133,7 @@ cdef int one_layout(const Convolution* c, float* data, float* weight, float* bia
 
 
 cdef int in_layout(Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
-    """By oneDNN in the layout that ``c`` names: so many images at a time as stay in the cache while they are reordered."""
+    """By oneDNN in the layout that ``c`` names: as many images at a time as stay in the cache while reordered."""
     cdef Py_ssize_t batch = c.batch, begin = 0, chunks = 1, count, i
     cdef Py_ssize_t image = c.channels * product(c.data), out_image = c.filters * product(c.out)
     cdef Py_ssize_t weights = c.filters * (c.channels // c.groups) * product(c.kernel)
@@ -352,9 +352,11 @@ cdef int backward_data(const Tensor* inputs, Tensor* outputs, Call* call) noexce
     if run(&c, &outputs[0], &inputs[1], NULL, &inputs[0], call):
         return 1
     if call.n_inputs > 2 and outputs[0].dtype == FLOAT64:
-        add_bias(<double*>outputs[0].data, <const double*>inputs[2].data, c.batch, c.channels, product(c.data), call.threads)
+        add_bias(<double*>outputs[0].data, <const double*>inputs[2].data, c.batch, c.channels, product(c.data),
+                 call.threads)
     elif call.n_inputs > 2:
-        add_bias(<float*>outputs[0].data, <const float*>inputs[2].data, c.batch, c.channels, product(c.data), call.threads)
+        add_bias(<float*>outputs[0].data, <const float*>inputs[2].data, c.batch, c.channels, product(c.data),
+                 call.threads)
     return 0
 
 

@@ -57,8 +57,9 @@ def pack(params):
     counted = params.get("count_include_pad")
     last = (params.get("layout") or "").endswith("C")
     kind = params.get("pool_type", "max")
-    return struct.pack("15q", n, KINDS[kind], last, counted is None or counted, params["p_value"] if kind == "lp" else 1,
-                       params["global_pool"], *sum(axes, ()))
+    power = params["p_value"] if kind == "lp" else 1
+    return struct.pack("15q", n, KINDS[kind], last, counted is None or counted, power, params["global_pool"],
+                       *sum(axes, ()))
 
 
 cdef Pool geometry(const Tensor* data, const Tensor* out, const Call* call) noexcept nogil:

@@ -1,7 +1,7 @@
 // Normalisation: means, variances and their gradients over contiguous runs and over columns.
 //
-// float32 is summed by 64 accumulators over runs of at most 2048 elements, and the runs in float64; variances are summed
-// about the mean of their run and joined exactly. So errors do not grow with the size, nor with the mean.
+// float32 is summed by 64 accumulators over runs of at most 2048 elements, and the runs in float64; variances are
+// summed about the mean of their run and joined exactly. So errors do not grow with the size, nor with the mean.
 #pragma once
 #include <math.h>
 #include <stddef.h>
@@ -73,7 +73,7 @@ static inline void normalize(T* __restrict y, const T* __restrict x, ptrdiff_t n
     for (ptrdiff_t i = 0; i < n; i++) y[i] = (x[i] - mean) * scale + shift;
 }
 
-// -- batch normalisation, channels before other axes: one channel ------------------------------------------------------
+// -- batch normalisation, channels before other axes: one channel ---------------------------------------------------
 
 template <class T> static Moments channel_moments(const T* x, ptrdiff_t batch, ptrdiff_t step, ptrdiff_t n) {
     Moments moments = {0, 0, 0};
@@ -115,7 +115,7 @@ static void channel_centre(T* out, const T* g, const T* x, ptrdiff_t batch, ptrd
     for (ptrdiff_t i = 0; i < batch; i++) centre(out + i * step, g + i * step, x + i * step, n, mean, scale, a, b);
 }
 
-// -- columns: up to WIDTH neighbouring ones of a matrix with `step` elements from row to row ---------------------------
+// -- columns: up to WIDTH neighbouring ones of a matrix with `step` elements from row to row ------------------------
 
 template <class T>
 static void column_moments(const T* x, ptrdiff_t rows, ptrdiff_t step, int width, double* mean,
@@ -156,7 +156,7 @@ static void column_sums(const T* g, const T* x, const T* weight, ptrdiff_t rows,
     }
 }
 
-// -- rows with a weight and a bias for each element ---------------------------------------------------------------------
+// -- rows with a weight and a bias for each element -----------------------------------------------------------------
 
 template <class T>
 static inline void affine(T* __restrict y, const T* __restrict x, const T* __restrict gamma,
@@ -167,7 +167,8 @@ static inline void affine(T* __restrict y, const T* __restrict x, const T* __res
 
 template <class T>
 static inline void row_gradient(T* __restrict out, T* __restrict dgamma, T* __restrict dbeta,
-                                const T* __restrict g, const T* __restrict x, const T* __restrict gamma, ptrdiff_t n, T mean, T scale) {
+                                const T* __restrict g, const T* __restrict x, const T* __restrict gamma,
+                                ptrdiff_t n, T mean, T scale) {
     const T a = sum(g, gamma, x, n, [](auto u, auto w, auto) { return u * w; }) / n;
     const T b = sum(g, gamma, x, n, [=](auto u, auto w, auto v) { return u * w * (v - mean); }) / n * scale * scale;
 #pragma omp simd

@@ -115,7 +115,8 @@ static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, p
                     else if (p.stride[2] == 2)
                         mxcy_max_column<T, I, 2>(y + low, at + low, best + from, row + from, high - low, 2, k, KW);
                     else
-                        mxcy_max_column<T, I, 0>(y + low, at + low, best + from, row + from, high - low, p.stride[2], k, KW);
+                        mxcy_max_column<T, I, 0>(y + low, at + low, best + from, row + from, high - low, p.stride[2], k,
+                                                 KW);
                 }
                 for (int64_t o = 0; o < p.out[2]; o++) where[o] = (U)at[o];
             }
@@ -129,13 +130,15 @@ static void mxcy_max_last(const mxcy_pool* pool, const T* x, T* y, U* where, ptr
     I* at = (I*)scratch;
     for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
         for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C, where += C) {
-            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
+            mxcy_span wide(p, 2, o % p.out[2]);
             mxcy_clear(y, at, C);
             for (int64_t d = deep.low; d < deep.high; d++)
                 for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++)
-                        mxcy_max_row<T, I>(y, at, x + ((d * H + h) * W + w) * C, C,
-                                           ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start);
+                    for (int64_t w = wide.low; w < wide.high; w++) {
+                        I k = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
+                        mxcy_max_row<T, I>(y, at, x + ((d * H + h) * W + w) * C, C, k);
+                    }
             for (int64_t c = 0; c < C; c++) where[c] = (U)at[c];
         }
 }
@@ -150,8 +153,8 @@ static inline void mxcy_visit_maxima(const mxcy_pool& p, const U* where, ptrdiff
     for (ptrdiff_t plane = 0; plane < planes; plane++)
         for (int64_t z = 0; z < p.out[0]; z++)
             for (int64_t y = 0; y < p.out[1]; y++) {
-                int64_t start = ((plane * p.data[0] + z * p.stride[0] - p.pad[0]) * p.data[1] + y * p.stride[1] - p.pad[1])
-                                * p.data[2] - p.pad[2];
+                int64_t first = (plane * p.data[0] + z * p.stride[0] - p.pad[0]) * p.data[1];
+                int64_t start = (first + y * p.stride[1] - p.pad[1]) * p.data[2] - p.pad[2];
                 for (int64_t x = 0; x < p.out[2]; x++, start += p.stride[2])
                     for (int64_t c = 0; c < C; c++, i++)
                         if ((int64_t)where[i] < volume) visit(i, start * C + c + offset[where[i]]);
@@ -224,7 +227,8 @@ static inline T mxcy_power_sum(const T* x, ptrdiff_t n) {
 
 template <class T>
 static inline T mxcy_plane_sum(const T* x, ptrdiff_t n, int64_t power) {
-    return power == 1 ? mxcy_power_sum<T, 1>(x, n) : power == 2 ? mxcy_power_sum<T, 2>(x, n) : mxcy_power_sum<T, 3>(x, n);
+    if (power == 1) return mxcy_power_sum<T, 1>(x, n);
+    return power == 2 ? mxcy_power_sum<T, 2>(x, n) : mxcy_power_sum<T, 3>(x, n);
 }
 
 // What a sum is divided by, along one axis: the extent of the window, if it is a mean.
@@ -278,11 +282,13 @@ static void mxcy_sum_last(const mxcy_pool* pool, const T* x, T* y, ptrdiff_t ima
     const int64_t C = p.channels, H = p.data[1], W = p.data[2];
     for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
         for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C) {
-            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
+            mxcy_span wide(p, 2, o % p.out[2]);
             memset(y, 0, C * sizeof(T));
             for (int64_t d = deep.low; d < deep.high; d++)
                 for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++) mxcy_add_row(y, x + ((d * H + h) * W + w) * C, C, p.power);
+                    for (int64_t w = wide.low; w < wide.high; w++)
+                        mxcy_add_row(y, x + ((d * H + h) * W + w) * C, C, p.power);
             const T weight = mxcy_weight(p, deep) * mxcy_weight(p, tall) * mxcy_weight(p, wide);
             for (int64_t c = 0; c < C; c++) y[c] /= weight;
         }
@@ -330,11 +336,13 @@ static void mxcy_spread_last(const mxcy_pool* pool, const T* g, T* out, ptrdiff_
     memset(out, 0, images * mxcy_volume(p.data) * C * sizeof(T));
     for (ptrdiff_t image = 0; image < images; image++, out += mxcy_volume(p.data) * C)
         for (int64_t o = 0; o < mxcy_volume(p.out); o++, g += C) {
-            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]), wide(p, 2, o % p.out[2]);
+            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
+            mxcy_span wide(p, 2, o % p.out[2]);
             const T weight = mxcy_weight(p, deep) * mxcy_weight(p, tall) * mxcy_weight(p, wide);
             for (int64_t c = 0; c < C; c++) share[c] = g[c] / weight;
             for (int64_t d = deep.low; d < deep.high; d++)
                 for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++) mxcy_add_row(out + ((d * H + h) * W + w) * C, share, C, 1);
+                    for (int64_t w = wide.low; w < wide.high; w++)
+                        mxcy_add_row(out + ((d * H + h) * W + w) * C, share, C, 1);
         }
 }
