@@ -28,8 +28,8 @@ FUNCTIONS = {
 class Elementwise:
     """Seconds for one call into an array that exists."""
 
-    params = (list(FUNCTIONS), [4096, 1 << 20, 1 << 24], ["mxcy", "numpy"])
-    param_names = ("function", "size", "library")
+    params = list(FUNCTIONS), [4096, 1 << 20, 1 << 24], ["mxcy", "numpy"]
+    param_names = "function", "size", "library"
 
     def setup(self, function, size, library):
         count, ours, numpys = FUNCTIONS[function]

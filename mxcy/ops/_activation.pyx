@@ -1,6 +1,6 @@
 # mxcy: kernel
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Kernels of activations with parameters, and of derivatives fused into one pass. The expressions are in activation.h."""
+"""Activations with parameters, and derivatives fused into one pass. The expressions stand in activation.h."""
 import struct
 
 from cython.parallel cimport prange

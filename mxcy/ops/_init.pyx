@@ -4,7 +4,7 @@
 import struct
 
 from cython.parallel cimport prange
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
 from mxcy._types cimport (
@@ -93,7 +93,8 @@ cdef int sequence_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noex
     cdef Py_ssize_t n = outputs[0].size, block
     for block in prange((n + BLOCK - 1) // BLOCK, num_threads=call.threads, schedule="static",
                         use_threads_if=call.threads > 1):
-        sequence_block(&outputs[0], <const Sequence*>call.params, block * BLOCK, min(n - block * BLOCK, <Py_ssize_t>BLOCK))
+        sequence_block(&outputs[0], <const Sequence*>call.params, block * BLOCK,
+                       min(n - block * BLOCK, <Py_ssize_t>BLOCK))
     return 0
 
 

@@ -1,7 +1,7 @@
 """Elementwise functions of two arrays: of one shape, or broadcast to one.
 
-Integer division truncates towards zero, and an integer divided by 0 is 0. Comparisons and logical operators give 0 and
-1 in the dtype of the inputs.
+Integer division truncates towards zero, and an integer divided by 0 is 0. Comparisons and logical operators give 0
+and 1 in the dtype of the inputs.
 """
 from mxcy.ops._binary import PAIR as kernel
 from mxcy.ops.family import binary, broadcast_shape

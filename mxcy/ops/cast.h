@@ -32,7 +32,7 @@ template <class To> static Convert convert_from(int from) {
         case 4: return convert<To, int32_t>;
         case 5: return convert<To, int8_t>;
         case 6: return convert<To, int64_t>;
-        case 7: return convert<To, bool>;
+        case 7: return convert<To, uint8_t>;               // a byte that holds 0 or 1
     }
     return nullptr;
 }

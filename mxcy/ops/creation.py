@@ -11,16 +11,15 @@ from mxcy.ops.param import Dtype, Param, Shape
 def creation(name, doc, cpu, aliases=(), dtype="float32", **params):
     """An operator without inputs."""
     operator = Operator(name, "", doc, aliases=aliases, **params,
-                        ctx=Param(str, "", doc="Where to put the array, such as ``cpu(0)``; empty: the current "
-                                               "context."),
+                        ctx=Param(str, "", doc="Device of the array, such as ``cpu(0)``; the current one if empty."),
                         dtype=Param(Dtype, dtype, doc="The dtype of the array."))
     operator.cpu = cpu
     operator.gradient(ZERO)
     return operator
 
 
-def constant(name, doc, cpu, aliases=(), shape=(), **params):
-    operator = creation(name, doc, cpu, aliases, shape=Param(Shape, shape, min=0, doc="The shape of the array."),
+def constant(name, doc, cpu, aliases=(), **params):
+    operator = creation(name, doc, cpu, aliases, shape=Param(Shape, (), min=0, doc="The shape of the array."),
                         **params)
     operator.infer_shape(lambda shape: shape)
 
@@ -32,10 +31,6 @@ constant("_full", "An array that holds one number.", kernel.full, aliases=("_npi
 unary("zeros_like", "Zeros in the shape and dtype of ``data``.", cpu=kernel.zeros, gradient=ZERO,
       aliases=("_sparse_zeros_like",))
 unary("ones_like", "Ones in the shape and dtype of ``data``.", cpu=kernel.ones, gradient=ZERO)
-
-unary("_assign_scalar", "``scalar`` in the shape and dtype of ``data``; with ``out=data``, an assignment.",
-      cpu=kernel.any_number,
-      gradient=ZERO, scalar=True)
 
 arange = creation(
     "_arange", "The numbers from ``start`` up to, not including, ``stop`` in steps of ``step``.", kernel.arange,

@@ -31,9 +31,9 @@ def _(x, y):
 
 
 @where.gradient
-def _(F, g, condition):
+def _(F, g, condition, needs):
     none = F.zeros_like(g)
-    return None, F.where(condition, g, none), F.where(condition, none, g)
+    return None, F.where(condition, g, none) if needs[1] else None, F.where(condition, none, g) if needs[2] else None
 
 
 add_n = Operator("add_n", "*args", "The sum of arrays of one shape and dtype, from the first to the last.",
@@ -53,5 +53,5 @@ def _(args):
 
 
 @add_n.gradient
-def _(g, args):
-    return (g,) * len(args)
+def _(g, needs):
+    return (g,) * len(needs)

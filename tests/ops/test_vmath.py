@@ -9,7 +9,8 @@ import mxcy as mx
 BOUNDS = {
     "exp": (np.exp, 1.5), "expm1": (np.expm1, 2), "log": (np.log, 1.5), "log2": (np.log2, 1), "log10": (np.log10, 1),
     "log1p": (np.log1p, 1), "sin": (np.sin, 1), "cos": (np.cos, 1), "tan": (np.tan, 1), "arcsin": (np.arcsin, 1),
-    "arccos": (np.arccos, 1), "arctan": (np.arctan, 1), "sinh": (np.sinh, 1), "cosh": (np.cosh, 1), "tanh": (np.tanh, 5),
+    "arccos": (np.arccos, 1), "arctan": (np.arctan, 1), "sinh": (np.sinh, 1), "cosh": (np.cosh, 1),
+    "tanh": (np.tanh, 5),
     "arcsinh": (np.arcsinh, 1), "arccosh": (np.arccosh, 1), "arctanh": (np.arctanh, 1), "erf": (special.erf, 1.5),
     "cbrt": (np.cbrt, 1), "rcbrt": (lambda x: 1 / np.cbrt(x), 1), "sqrt": (np.sqrt, .5),
     "rsqrt": (lambda x: 1 / np.sqrt(x), 1.5), "reciprocal": (lambda x: 1 / x, .5), "sigmoid": (special.expit, 2.5),
@@ -23,7 +24,8 @@ SPECIAL = {"erfinv": (special.erfinv, -1, 1), "gamma": (special.gamma, .01, 30),
 
 def sample():
     patterns = np.arange(0, 2**32, 9973, dtype=np.uint64).astype(np.uint32)
-    edges = [0., -0., np.inf, -np.inf, np.nan, 1., -1., .5, -.5, 88.72, 88.73, -87.34, -103.97, -104., 1e-45, -1e-45, 3.4e38]
+    edges = [0., -0., np.inf, -np.inf, np.nan, 1., -1., .5, -.5, 88.72, 88.73, -87.34, -103.97, -104., 1e-45, -1e-45,
+             3.4e38]
     return np.concatenate([patterns.view(np.float32), np.float32(edges), np.linspace(-10, 10, 40001, dtype=np.float32)])
 
 

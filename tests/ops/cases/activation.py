@@ -23,7 +23,8 @@ CASES = [
     *(Case("Activation", [X], dict(act_type=name), lambda x, act_type, f=f: f(x)) for name, f in ACTIVATIONS.items()),
     *(Case("LeakyReLU", [X], dict(act_type=name, slope=.3), lambda x, act_type, slope, f=f: f(x, slope))
       for name, f in RECTIFIERS.items()),
-    *(Case("LeakyReLU", [away_from(0, shape), positive(*gamma)], dict(act_type="prelu"), prelu, id=f"prelu{shape}{gamma}")
+    *(Case("LeakyReLU", [away_from(0, shape), positive(*gamma)], dict(act_type="prelu"), prelu,
+           id=f"prelu{shape}{gamma}")
       for shape, gamma in (((3, 4), (4,)), ((3, 4), (1,)), ((3, 4), (3, 4)), ((2, 3, 4, 2), (3,)), ((2, 3, 2), (1,)),
                            ((5,), (1,)), ((2, 1, 3), (1,)), ((0, 3), (3,)))),
     Case("LeakyReLU", [X], dict(act_type="rrelu"), lambda x, act_type: np.where(x > 0, x, (.125 + .333999991) / 2 * x)),

@@ -26,6 +26,6 @@ CASES = [
          lambda x, dtype: x.astype("float16"), grad=False, dtypes=("float32",), id="rounds"),
     Case("amp_cast", [normal(3, 4)], dict(dtype="float64"), cast),
     Case("amp_cast", [integers(0, 9, 4)], dict(dtype="float16"), lambda x, dtype: x, grad=False, dtypes=("float32",)),
-    Case("amp_multicast", [normal(3, 4), normal(2), integers(0, 3, 2)], dict(num_outputs=3), lambda *xs, num_outputs: xs,
-         grad=(0, 1)),
+    Case("amp_multicast", [normal(3, 4), normal(2), integers(0, 3, 2)], dict(num_outputs=3),
+         lambda *xs, num_outputs: xs, grad=(0, 1)),
 ]

@@ -18,9 +18,11 @@ def row(operator, params, oracle, **more):
 
 CASES = [
     *(row(name, dict(shape=(2, 3), dtype=dtype), lambda shape, dtype, v=v: np.full(shape, v))
-      for name, v in (("_zeros", 0), ("_ones", 1)) for dtype in ("float32", "float16", "bfloat16", "int8", "int64", "bool")),
+      for name, v in (("_zeros", 0), ("_ones", 1))
+      for dtype in ("float32", "float16", "bfloat16", "int8", "int64", "bool")),
     row("_zeros", dict(shape=(2, 0)), lambda shape: np.zeros(shape)),
-    *(row("_full", dict(shape=(3,), value=2.75, dtype=dtype), lambda shape, value, dtype: np.full(shape, value).astype(dtype))
+    *(row("_full", dict(shape=(3,), value=2.75, dtype=dtype),
+          lambda shape, value, dtype: np.full(shape, value).astype(dtype))
       for dtype in ("float32", "float64", "float16", "uint8", "int32", "bool")),
     Case("zeros_like", [normal(3, 4)], {}, np.zeros_like, grad=False),
     Case("ones_like", [normal(3, 4)], {}, np.ones_like, grad=False),

@@ -11,7 +11,8 @@ SMOOTH = {
     "_power_scalar": (positive(3, 4), lambda x, s: x ** s), "_rpower_scalar": (normal(3, 4), lambda x, s: s ** x),
     "_hypot_scalar": (normal(3, 4), np.hypot), "_maximum_scalar": (away_from(2.5, (3, 4)), np.maximum),
     "_minimum_scalar": (away_from(2.5, (3, 4)), np.minimum),
-    "_mod_scalar": (const([5.1, -5.1, 7.2, .3]), np.mod), "_rmod_scalar": (const([2.1, -1.1, .9]), lambda x, s: np.mod(s, x)),
+    "_mod_scalar": (const([5.1, -5.1, 7.2, .3]), np.mod),
+    "_rmod_scalar": (const([2.1, -1.1, .9]), lambda x, s: np.mod(s, x)),
 }
 COMPARISONS = {
     "equal": np.equal, "not_equal": np.not_equal, "greater": np.greater, "greater_equal": np.greater_equal,
@@ -41,7 +42,8 @@ def smooth_l1(x, scalar):
 
 CASES = [
     *(Case(name, [x], dict(scalar=2.5), given(oracle)) for name, (x, oracle) in SMOOTH.items()),
-    *(Case(name, [const([7, -7, 100], dtype)], dict(scalar=2.5), whole(oracle), grad=False, dtypes=("float32",), id=dtype)
+    *(Case(name, [const([7, -7, 100], dtype)], dict(scalar=2.5), whole(oracle), grad=False, dtypes=("float32",),
+           id=dtype)
       for dtype in ("int8", "int32", "int64")
       for name, oracle in (("_plus_scalar", np.add), ("_mul_scalar", np.multiply), ("_mod_scalar", np.mod),
                            ("_maximum_scalar", np.maximum), ("_rminus_scalar", lambda x, s: s - x))),
