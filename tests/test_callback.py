@@ -12,7 +12,8 @@ from mxcy import callback, nd
 @pytest.fixture
 def lines(caplog):
     caplog.set_level(logging.INFO)
-    return lambda: [re.sub(r"[\d.]+(?= samples)|inf(?= samples)", "SPEED", record.getMessage()) for record in caplog.records]
+    return lambda: [re.sub(r"[\d.]+(?= samples)|inf(?= samples)", "SPEED", record.getMessage())
+                    for record in caplog.records]
 
 
 def param(nbatch, metric=None, epoch=3):
@@ -35,7 +36,8 @@ def test_speedometer(lines, metric):
 
 
 def test_speedometer_without_reset_or_metric(lines, metric):
-    for report, evaluate in ((callback.Speedometer(4, 2, auto_reset=False), metric), (callback.Speedometer(4, 2), None)):
+    for report, evaluate in ((callback.Speedometer(4, 2, auto_reset=False), metric),
+                             (callback.Speedometer(4, 2), None)):
         for i in range(3):
             report(param(i, evaluate))
     assert lines() == ["Epoch[3] Batch [0-2]\tSpeed: SPEED samples/sec\taccuracy=1.000000",
@@ -47,7 +49,8 @@ def test_other_lines(lines, metric):
     callback.log_train_metric(2)(param(3, metric))
     callback.LogValidationMetricsCallback()(param(0, metric))
     callback.ProgressBar(10, length=10)(param(3))
-    assert lines() == ["Iter[3] Batch[4] Train-accuracy=1.000000", "Epoch[3] Validation-accuracy=nan", "[===-------] 30%\r"]
+    assert lines() == ["Iter[3] Batch[4] Train-accuracy=1.000000", "Epoch[3] Validation-accuracy=nan",
+                       "[===-------] 30%\r"]
 
 
 def test_checkpoints(tmp_path):

@@ -110,7 +110,8 @@ def test_mixed_initializes_a_network(make):
 
 
 @pytest.mark.parametrize("initializer", [
-    init.Zero(), init.Constant(3), init.Constant([1, 2]), init.Xavier("gaussian", "in", 2), init.Orthogonal(), init.MSRAPrelu(),
+    init.Zero(), init.Constant(3), init.Constant([1, 2]), init.Xavier("gaussian", "in", 2),
+    init.Orthogonal(), init.MSRAPrelu(),
     init.FusedRNN(init.Normal(2.), 3, 1, "gru")])
 def test_dumps_makes_an_equal_one(initializer):
     assert init.create(initializer.dumps()) == initializer

@@ -83,7 +83,8 @@ def test_resize():
 
 
 def test_prefetching_joins_iterators():
-    iterator = io.PrefetchingIter([io.NDArrayIter(np.arange(5), np.arange(5), 2), io.NDArrayIter({"x": np.arange(5) * 2}, None, 2)],
+    iterator = io.PrefetchingIter([io.NDArrayIter(np.arange(5), np.arange(5), 2),
+                                   io.NDArrayIter({"x": np.arange(5) * 2}, None, 2)],
                                   rename_data=[{"data": "d"}, {"x": "e"}], rename_label=[{"softmax_label": "y"}, {}])
     assert [d.name for d in iterator.provide_data + iterator.provide_label] == ["d", "e", "y"]
     for _ in range(2):
@@ -138,7 +139,8 @@ def test_mnist_iter(mnist_files):
 
 
 @pytest.mark.parametrize("content", [b"", b"\0\0\x08\x01", b"\0\0\x08\x01\0\0\0\x05abc", b"\x01\0\x08\x01\0\0\0\x01a",
-                                     b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff", b"\0\0\x08\x01\0\0\0\x01ab", b"\0\0\x05\x01"])
+                                     b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff", b"\0\0\x08\x01\0\0\0\x01ab",
+                                     b"\0\0\x05\x01"])
 def test_bad_idx_files(content, tmp_path):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(ValueError, match="x"):

@@ -74,7 +74,8 @@ def test_own_kind():
 def test_errors():
     store = mx.kv.create()
     store.init(0, ones())
-    for call in (lambda: mx.kv.create("locall"), lambda: mx.kv.create(3), lambda: store.push(1, ones()), lambda: store.init(0, ones()),
+    for call in (lambda: mx.kv.create("locall"), lambda: mx.kv.create(3), lambda: store.push(1, ones()),
+                 lambda: store.init(0, ones()),
                  lambda: store.save_optimizer_states("x"), lambda: store.push([0, 0], [ones()])):
         with pytest.raises(mx.MXNetError):
             call()

@@ -9,7 +9,8 @@ from mxcy import metric, nd
 
 rng = np.random.RandomState(0)
 #: Three batches of 6 samples: labels of 3 classes, and their predicted probabilities.
-THREE = [(p / p.sum(1, keepdims=True), y) for p, y in ((rng.rand(6, 3).astype("f"), rng.randint(0, 3, 6)) for _ in range(3))]
+THREE = [(p / p.sum(1, keepdims=True), y) for p, y in ((rng.rand(6, 3).astype("f"), rng.randint(0, 3, 6))
+                                                       for _ in range(3))]
 TWO = [(p[:, :2] / p[:, :2].sum(1, keepdims=True), y % 2) for p, y in THREE]
 NUMBERS = [(rng.rand(6, 2).astype("f"), rng.rand(6, 2).astype("f")) for _ in range(3)]
 
@@ -26,12 +27,15 @@ CASES = [
     (metric.Perplexity(None), THREE, (4.436593799090044, 3.5712630793410485, 2.672559844889369), 3.242328712760266),
     (metric.Perplexity(1), THREE, (3.138573227618881, 3.191255641329548, 2.6285933191939157), 3.040199243394283),
     (metric.CrossEntropy(), THREE, (1.4898869196573894, 1.2729193369547527, .9830368359883627), 1.1762918366326227),
-    (metric.NegativeLogLikelihood(), THREE, (1.4898869196573894, 1.2729193369547527, .9830368359883627), 1.1762918366326227),
+    (metric.NegativeLogLikelihood(), THREE, (1.4898869196573894, 1.2729193369547527, .9830368359883627),
+     1.1762918366326227),
     (metric.MAE(), NUMBERS, (.34507814049720764, .33465972542762756, .26639875769615173), .3119060695171356),
     (metric.MSE(), NUMBERS, (.19405530393123627, .18980860710144043, .10400990396738052), .16120903939008713),
     (metric.RMSE(), NUMBERS, (.4405170977115631, .4356430321931839, .3225056529045105), .3979305724302928),
-    (metric.PearsonCorrelation(), NUMBERS, (-.07120705717733553, -.05787430363276417, .04034567164113597), -.02513431187479746),
-    (metric.PearsonCorrelation(average="micro"), NUMBERS, (-.07120705717733553, -.07488246962412201, .04034567164113597),
+    (metric.PearsonCorrelation(), NUMBERS, (-.07120705717733553, -.05787430363276417, .04034567164113597),
+     -.02513431187479746),
+    (metric.PearsonCorrelation(average="micro"), NUMBERS,
+     (-.07120705717733553, -.07488246962412201, .04034567164113597),
      -.06159887100563406),
     (metric.Loss(), NUMBERS, (.46128809452056885, .44361935059229535, .6091035604476929), .4987807538774278),
 ]
@@ -114,9 +118,12 @@ def test_custom():
 
 
 @pytest.mark.parametrize("evaluate, label, pred", [
-    (metric.Accuracy(), [1, 2], [[.1, .9]]), (metric.TopKAccuracy(2), [1, 2], [[.1, .9, 0]]), (metric.F1(), [0, 2], [[.1, .9]] * 2),
-    (metric.MCC(), [0, 1], [[.1, .2, .7]] * 2), (metric.CrossEntropy(), [1, 2], [[.1, .9]]), (metric.Perplexity(None), [1, 2], [[.1, .9]]),
-    (metric.PearsonCorrelation(), [1., 2.], [1.]), (metric.PCC(), [1, 2], [[.1, .9]])], ids=lambda value: getattr(value, "name", None))
+    (metric.Accuracy(), [1, 2], [[.1, .9]]), (metric.TopKAccuracy(2), [1, 2], [[.1, .9, 0]]),
+    (metric.F1(), [0, 2], [[.1, .9]] * 2),
+    (metric.MCC(), [0, 1], [[.1, .2, .7]] * 2), (metric.CrossEntropy(), [1, 2], [[.1, .9]]),
+    (metric.Perplexity(None), [1, 2], [[.1, .9]]),
+    (metric.PearsonCorrelation(), [1., 2.], [1.]), (metric.PCC(), [1, 2], [[.1, .9]])],
+    ids=lambda value: getattr(value, "name", None))
 def test_shapes_that_do_not_fit(evaluate, label, pred):
     with pytest.raises(mx.MXNetError):
         evaluate.update([nd.array(label)], [nd.array(pred)])
@@ -125,6 +132,7 @@ def test_shapes_that_do_not_fit(evaluate, label, pred):
 
 
 def test_bad_arguments():
-    for make in (lambda: metric.TopKAccuracy(1), lambda: metric.F1(average="x"), lambda: metric.PearsonCorrelation(average="x")):
+    for make in (lambda: metric.TopKAccuracy(1), lambda: metric.F1(average="x"),
+                 lambda: metric.PearsonCorrelation(average="x")):
         with pytest.raises(ValueError):
             make()

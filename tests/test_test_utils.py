@@ -36,9 +36,11 @@ def test_a_share_of_errors():
 
 
 def test_random_shapes_and_arrays():
-    assert all(1 <= s <= 3 for s in utils.rand_shape_nd(50, 3)) and len(utils.rand_shape_2d()) == 2 and len(utils.rand_shape_3d()) == 3
+    assert all(1 <= size <= 3 for size in utils.rand_shape_nd(50, 3))
+    assert len(utils.rand_shape_2d()) == 2 and len(utils.rand_shape_3d()) == 3
     assert utils.rand_ndarray((2, 3)).shape == (2, 3) and utils.rand_ndarray((2,), dtype="float64").dtype == np.float64
-    assert utils.random_arrays((2,)).dtype == np.float32 and [a.shape for a in utils.random_arrays((2,), ())] == [(2,), ()]
+    assert utils.random_arrays((2,)).dtype == np.float32 and [a.shape
+                                                              for a in utils.random_arrays((2,), ())] == [(2,), ()]
     assert utils.np_reduce(np.ones((2, 3, 4)), (1, -1), True, np.sum).shape == (2, 1, 1)
     assert utils.collapse_sum_like(np.ones((2, 3, 4)), (1, 4)).tolist() == [[6] * 4]
     x = nd.ones((2,))
@@ -46,7 +48,8 @@ def test_random_shapes_and_arrays():
 
 
 def test_gradients_by_differences():
-    utils.check_numeric_gradient(lambda x, y: nd.broadcast_mul(nd.sin(x), y), [np.random.randn(2, 3), np.random.randn(2, 1)],
+    utils.check_numeric_gradient(lambda x, y: nd.broadcast_mul(nd.sin(x), y),
+                                 [np.random.randn(2, 3), np.random.randn(2, 1)],
                                  dtype=np.float64)
     with pytest.raises(AssertionError, match="gradient of argument 0"):
         utils.check_numeric_gradient(lambda x: nd.BlockGrad(x) * x, [np.ones(3)], dtype=np.float64)

@@ -53,7 +53,12 @@ def read_idx(path):
             raise MXNetValueError(f"{path} ends within its head")
         shape, dtype = struct.unpack(f">{head[3]}I", sizes), np.dtype(_IDX_DTYPES[head[2]])
         wanted = dtype.itemsize * math.prod(shape)
-        content = file.read(min(wanted + 1, 2 ** 40))            # of a packed file never more than it should hold
+        # piece by piece, and never more than the head says: neither a false head nor a packed file can ask for memory
+        pieces, left = [], wanted + 1
+        while left > 0 and (piece := file.read(min(left, 1 << 20))):
+            pieces.append(piece)
+            left -= len(piece)
+    content = b"".join(pieces)
     if len(content) != wanted:
         raise MXNetValueError(f"{path} should have {wanted} bytes of data for shape {shape}; it has "
                               f"{'more' if len(content) > wanted else len(content)}")

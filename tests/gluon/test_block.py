@@ -64,10 +64,12 @@ def test_shared_parameters():
 def test_repr():
     net = nn.HybridSequential()
     with net.name_scope():
-        net.add(nn.Conv2D(20, 5, activation="relu"), nn.MaxPool2D(2), nn.BatchNorm(), nn.Dense(10, in_units=3), nn.ELU())
+        net.add(nn.Conv2D(20, 5, activation="relu"), nn.MaxPool2D(2), nn.BatchNorm(), nn.Dense(10, in_units=3),
+                nn.ELU())
     assert repr(net) == """HybridSequential(
   (0): Conv2D(None -> 20, kernel_size=(5, 5), stride=(1, 1), Activation(relu))
-  (1): MaxPool2D(size=(2, 2), stride=(2, 2), padding=(0, 0), ceil_mode=False, global_pool=False, pool_type=max, layout=NCHW)
+  (1): MaxPool2D(size=(2, 2), stride=(2, 2), padding=(0, 0), ceil_mode=False, global_pool=False, pool_type=max, \
+layout=NCHW)
   (2): BatchNorm(axis=1, eps=1e-05, momentum=0.9, fix_gamma=False, use_global_stats=False, in_channels=None)
   (3): Dense(3 -> 10, linear)
   (4): ELU(

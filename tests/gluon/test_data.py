@@ -18,10 +18,12 @@ def firsts(dataset):
 
 
 @pytest.mark.parametrize("dataset, expected", [
-    (SET.take(3), [0, 1, 2]), (SET.take(None), range(10)), (SET.shard(3, 0), [0, 1, 2, 3]), (SET.shard(3, 2), [7, 8, 9]),
+    (SET.take(3), [0, 1, 2]), (SET.take(None), range(10)), (SET.shard(3, 0), [0, 1, 2, 3]),
+    (SET.shard(3, 2), [7, 8, 9]),
     (SET.filter(lambda sample: sample[0] > 7), [8, 9]), (SET.transform(lambda x, y: x + y[0]).take(2), [0, 3]),
     (SET.transform(lambda x, y: -x, lazy=False).take(2), [0, -1]), (SET.transform_first(lambda x: -x).take(2), [0, -1]),
-    (SET.sample(gdata.SequentialSampler(2, 3)), [3, 4]), (gdata.SimpleDataset([1, 2]).transform_first(lambda x: x * 2), [2, 4])])
+    (SET.sample(gdata.SequentialSampler(2, 3)), [3, 4]),
+    (gdata.SimpleDataset([1, 2]).transform_first(lambda x: x * 2), [2, 4])])
 def test_datasets_from_datasets(dataset, expected):
     assert firsts(dataset) == list(expected)
 
@@ -141,7 +143,8 @@ def test_bad_arguments(arguments):
 
 def test_batchify():
     padded, lengths = gdata.batchify.Pad(ret_length=True, dtype="float32")([np.ones((2, 2)), np.ones((3, 2))])
-    assert padded.shape == (2, 3, 2) and lengths.asnumpy().tolist() == [2, 3] and padded.asnumpy()[0, 2].tolist() == [0, 0]
+    assert padded.shape == (2, 3, 2) and lengths.asnumpy().tolist() == [2, 3]
+    assert padded.asnumpy()[0, 2].tolist() == [0, 0]
     assert gdata.batchify.Stack()([[1, 2], [3, 4]]).asnumpy().tolist() == [[1, 2], [3, 4]]
     assert [a.shape for a in gdata.batchify.Append()([[1, 2], [3]])] == [(1, 2), (1, 1)]
     assert gdata.batchify.AsList()(("a", "b")) == ["a", "b"]

@@ -37,7 +37,8 @@ CASES = {
     "L2": (lambda L: L.L2Loss(weight=3.), (PRED, PROB, WEIGHT), lambda: mean(1.5 * (PRED - PROB) ** 2 * WEIGHT)),
     "L1": (lambda L: L.L1Loss(), (PRED, PROB), lambda: mean(abs(PRED - PROB))),
     "L1 by column": (lambda L: L.L1Loss(batch_axis=1), (PRED, PROB), lambda: abs(PRED - PROB).mean((0, 2))),
-    "sigmoid": (lambda L: L.SigmoidBCELoss(), (PRED, PROB, WEIGHT), lambda: mean((softplus(PRED) - PRED * PROB) * WEIGHT)),
+    "sigmoid": (lambda L: L.SigmoidBCELoss(), (PRED, PROB, WEIGHT),
+                lambda: mean((softplus(PRED) - PRED * PROB) * WEIGHT)),
     "sigmoid, weighted": (lambda L: L.SigmoidBCELoss(), (PRED, PROB, WEIGHT, 2 * PROB), lambda: mean(
         (PROB * 2 * PROB * softplus(-PRED) + (1 - PROB) * softplus(PRED)) * WEIGHT)),
     "from sigmoid": (lambda L: L.SigmoidBCELoss(from_sigmoid=True), (PROB, PROB[::-1]), lambda: mean(
@@ -51,16 +52,20 @@ CASES = {
     "Huber": (lambda L: L.HuberLoss(rho=.5), (PRED, PROB), lambda: mean(np.where(
         abs(PRED - PROB) > .5, abs(PRED - PROB) - .25, (PRED - PROB) ** 2))),
     "hinge": (lambda L: L.HingeLoss(), (PRED, SIGN), lambda: mean(np.maximum(0, 1 - PRED * SIGN))),
-    "squared hinge": (lambda L: L.SquaredHingeLoss(margin=2), (PRED, SIGN), lambda: mean(np.maximum(0, 2 - PRED * SIGN) ** 2)),
+    "squared hinge": (lambda L: L.SquaredHingeLoss(margin=2), (PRED, SIGN),
+                      lambda: mean(np.maximum(0, 2 - PRED * SIGN) ** 2)),
     "logistic": (lambda L: L.LogisticLoss(), (PRED, SIGN), lambda: mean(softplus(-PRED * SIGN))),
-    "logistic, binary": (lambda L: L.LogisticLoss(label_format="binary"), (PRED, SIGN > 0), lambda: mean(softplus(-PRED * SIGN))),
+    "logistic, binary": (lambda L: L.LogisticLoss(label_format="binary"), (PRED, SIGN > 0),
+                         lambda: mean(softplus(-PRED * SIGN))),
     "triplet": (lambda L: L.TripletLoss(weight=2.), (PRED, PROB, SIGN), lambda: 2 * np.maximum(
         0, ((PROB - PRED) ** 2 - (SIGN - PRED) ** 2).sum((1, 2)) + 1)),
     "Poisson": (lambda L: L.PoissonNLLLoss(), (PRED, COUNT), lambda: np.array([(np.exp(PRED) - COUNT * PRED).mean()])),
-    "Poisson, full": (lambda L: L.PoissonNLLLoss(from_logits=False, compute_full=True), (PROB, COUNT), lambda: np.array([np.mean(
-        PROB - COUNT * np.log(PROB) + (COUNT > 1) * (COUNT * np.log(COUNT) - COUNT + .5 * np.log(2 * np.pi * COUNT)))])),
+    "Poisson, full": (lambda L: L.PoissonNLLLoss(from_logits=False, compute_full=True), (PROB, COUNT),
+                      lambda: np.array([np.mean(PROB - COUNT * np.log(PROB) + (COUNT > 1) * (
+                          COUNT * np.log(COUNT) - COUNT + .5 * np.log(2 * np.pi * COUNT)))])),
     "cosine": (lambda L: L.CosineEmbeddingLoss(margin=.2), (PRED[:, 0], PROB[:, 0], SIGN[:, 0, 0]), lambda: np.where(
-        SIGN[:, 0, 0] == 1, 1 - cosine(PRED[:, 0], PROB[:, 0]), np.maximum(0, cosine(PRED[:, 0], PROB[:, 0]) - .2))[:, None]),
+        SIGN[:, 0, 0] == 1, 1 - cosine(PRED[:, 0], PROB[:, 0]),
+        np.maximum(0, cosine(PRED[:, 0], PROB[:, 0]) - .2))[:, None]),
 }
 
 

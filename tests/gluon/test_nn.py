@@ -36,7 +36,8 @@ LAYERS = [
     (lambda: nn.GlobalAvgPool1D(), (2, 3, 9), (2, 3, 1), {}),
     (lambda: nn.GlobalAvgPool2D(), (2, 3, 9, 9), (2, 3, 1, 1), {}),
     (lambda: nn.GlobalAvgPool3D(), (1, 2, 4, 4, 4), (1, 2, 1, 1, 1), {}),
-    (lambda: nn.BatchNorm(), (2, 3, 4), (2, 3, 4), dict.fromkeys(["gamma", "beta", "running_mean", "running_var"], (3,))),
+    (lambda: nn.BatchNorm(), (2, 3, 4), (2, 3, 4),
+     dict.fromkeys(["gamma", "beta", "running_mean", "running_var"], (3,))),
     (lambda: nn.BatchNormReLU(axis=-1), (2, 3, 4), (2, 3, 4),
      dict.fromkeys(["gamma", "beta", "running_mean", "running_var"], (4,))),
     (lambda: nn.LayerNorm(axis=1), (2, 3, 4), (2, 3, 4), {"gamma": (3,), "beta": (3,)}),
@@ -62,7 +63,8 @@ def image(shape, seed=0):
     return nd.array(np.random.RandomState(seed).uniform(-1, 1, shape))
 
 
-@pytest.mark.parametrize("make, shape, out_shape, params", LAYERS, ids=[repr(make()).split("(")[0] for make, *_ in LAYERS])
+@pytest.mark.parametrize("make, shape, out_shape, params", LAYERS,
+                         ids=[repr(make()).split("(")[0] for make, *_ in LAYERS])
 def test_shapes_and_gradients(make, shape, out_shape, params):
     layer = make()
     layer.initialize()
@@ -89,7 +91,8 @@ def test_shapes_and_gradients(make, shape, out_shape, params):
     (lambda x: 2 * x, lambda: nn.HybridLambda(lambda F, x: F.broadcast_add(x, x))),
     (lambda x: x + 1, lambda: nn.Lambda(lambda x: x + 1)),
     (lambda x: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5), lambda: nn.LayerNorm()),
-    (lambda x: np.concatenate([np.maximum(x, 0), x], -1), lambda: side_by_side(nn.Activation("relu"), nn.HybridLambda("identity")))])
+    (lambda x: np.concatenate([np.maximum(x, 0), x], -1),
+     lambda: side_by_side(nn.Activation("relu"), nn.HybridLambda("identity")))])
 def test_values(function, layer):
     x = image((3, 4))
     layer = layer()

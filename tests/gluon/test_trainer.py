@@ -44,7 +44,8 @@ def test_multipliers():
     np.testing.assert_allclose(two.data().asnumpy(), -1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("kwargs", [{}, {"update_on_kvstore": False}, {"kvstore": "local"}, {"kvstore": mx.kv.create()}],
+@pytest.mark.parametrize("kwargs", [{}, {"update_on_kvstore": False}, {"kvstore": "local"},
+                                    {"kvstore": mx.kv.create()}],
                          ids=["default", "on devices", "local", "store"])
 def test_several_devices_add_up(kwargs):
     param = parameter("w", ctx=TWO)

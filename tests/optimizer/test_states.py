@@ -65,7 +65,8 @@ def test_reads_the_pickles_of_mxnet(file, name):
     expected = json.loads((GOLDEN / "expected.json").read_text())["files"][file]
     assert set(map(str, loaded)) == set(map(str, expected.get("contents", loaded)))
     assert (settings and settings["name"]) == name
-    arrays = [a for state in loaded.values() for a in (state if isinstance(state, tuple) else (state,)) if a is not None]
+    arrays = [a for state in loaded.values() for a in (state if isinstance(state, tuple) else (state,))
+              if a is not None]
     assert arrays and all(np.isfinite(a.asnumpy()).all() for a in arrays)
     if name:
         updater = mx.optimizer.get_updater(mx.optimizer.create("sgd"))
