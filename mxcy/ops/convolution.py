@@ -160,7 +160,7 @@ deconvolution = Operator(
     ``weight`` is (C, num_filter / num_group, *kernel), ``bias`` (num_filter,). Each spatial axis of the output has
     ``stride * (n - 1) + dilate * (kernel - 1) + 1 - 2 * pad + adj`` positions, or as many as ``target_shape`` says.""",
     aliases=("_npx_deconvolution",), **WINDOW,
-    adj=Param(Shape, (), min=0, doc="Positions added at the end of each axis; less than the stride."),
+    adj=Param(Shape, (), min=0, doc="Positions added at the end of each axis."),
     target_shape=Param(Shape, (), min=0, doc="Spatial shape of the output; ``pad`` and ``adj`` then follow from it."),
     **GROUPS, workspace=Param(int, 512, min=0, doc="Ignored."),
     no_bias=Param(bool, True, doc="Leave ``bias`` out."), **IGNORED)
@@ -171,10 +171,6 @@ def _(kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, lay
     check_window("Deconvolution", kernel, layout, stride=stride, dilate=dilate, pad=pad, adj=adj,
                  target_shape=target_shape)
     check_filters("Deconvolution", num_filter, num_group)
-    for a, s in zip(adj, stride or (1,) * len(kernel)) if not target_shape else ():
-        if a >= s:
-            raise MXNetValueError(f"Deconvolution: adj is {adj}; expected less than the stride "
-                                  f"{stride or (1,) * len(kernel)}")
 
 
 @deconvolution.inputs_given
