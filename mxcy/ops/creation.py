@@ -32,6 +32,9 @@ unary("zeros_like", "Zeros in the shape and dtype of ``data``.", cpu=kernel.zero
       aliases=("_sparse_zeros_like",))
 unary("ones_like", "Ones in the shape and dtype of ``data``.", cpu=kernel.ones, gradient=ZERO)
 
+unary("_assign_scalar", "``scalar`` in the shape and dtype of ``data``; with ``out=data``, an assignment.",
+      cpu=kernel.any_number, gradient=ZERO, scalar=0.)
+
 arange = creation(
     "_arange", "The numbers from ``start`` up to, not including, ``stop`` in steps of ``step``.", kernel.arange,
     start=Param(float, doc="The first number; without ``stop``, the bound, and the first number is 0."),

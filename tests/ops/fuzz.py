@@ -56,7 +56,7 @@ def variations(case, inputs):
         yield f"all inputs {dtype}", [x.astype(NUMPY[dtype]) for x in inputs], case.params
     yield "all inputs empty", [np.zeros((0, *x.shape[1:]), x.dtype) for x in inputs], case.params
     yield "all inputs of no axes", [np.ones((), x.dtype) for x in inputs], case.params
-    for name in [*operator.params, *(["scalar"] if operator.scalar else [])]:
+    for name in [*operator.params, *(["scalar"] if operator.scalar is not None else [])]:
         for value in VALUES:
             yield f"{name}={value!r}", inputs, {**case.params, name: value}
         yield f"without {name}", inputs, {k: v for k, v in case.params.items() if k != name}
