@@ -56,7 +56,8 @@ cdef int gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py
               Py_ssize_t lda, const real* b, Py_ssize_t ldb, real beta, real* c, Py_ssize_t ldc) noexcept nogil:
     """By BLAS. Row-major is column-major transposed: c.T = op(b).T op(a).T."""
     cdef char first = b'T' if transpose_b else b'N', second = b'T' if transpose_a else b'N'
-    cdef int rows = <int>n, columns = <int>m, inner = <int>k, ld_first = <int>ldb, ld_second = <int>lda, ld_out = <int>ldc
+    cdef int rows = <int>n, columns = <int>m, inner = <int>k
+    cdef int ld_first = <int>ldb, ld_second = <int>lda, ld_out = <int>ldc
     cdef real one = 1
     if max(m, n, k, lda, ldb, ldc) > INT_MAX or (blas_dgemm == NULL and find_blas()):
         return 1

@@ -70,7 +70,8 @@ cdef void softmax_part(const View* v, const real* x, real* out) noexcept nogil:
         row(False, out, x, v.n, v.n, <real>1, <real*>NULL)
         return
     while at < v.inner:
-        columns(False, out + at, x + at, v.n, <const Py_ssize_t*>NULL, v.inner, min(<Py_ssize_t>WIDTH, v.inner - at), <real>1)
+        columns(False, out + at, x + at, v.n, <const Py_ssize_t*>NULL, v.inner, min(<Py_ssize_t>WIDTH, v.inner - at),
+                <real>1)
         at += WIDTH
 
 
@@ -177,7 +178,8 @@ cdef int svm_backward_kernel(const Tensor* inputs, Tensor* outputs, Call* call) 
     cdef const SvmParams* p = <const SvmParams*>call.params
     cdef Py_ssize_t rows = inputs[1].size, n = inputs[0].size // rows if rows else 0
     if inputs[0].dtype == FLOAT64:
-        hinge_gradients(p, <const double*>inputs[0].data, <const double*>inputs[1].data, <double*>outputs[0].data, rows, n)
+        hinge_gradients(p, <const double*>inputs[0].data, <const double*>inputs[1].data, <double*>outputs[0].data,
+                        rows, n)
     else:
         hinge_gradients(p, <const float*>inputs[0].data, <const float*>inputs[1].data, <float*>outputs[0].data, rows, n)
     return 0
@@ -197,8 +199,10 @@ def floats(uintptr_t function):
     return {FLOAT32: function, FLOAT64: function}
 
 
-softmax = Kernel("SoftmaxOutput", floats(<uintptr_t><kernel_t>softmax_kernel), pack=pack_softmax, parallel=True, cost=0.4)
+softmax = Kernel("SoftmaxOutput", floats(<uintptr_t><kernel_t>softmax_kernel), pack=pack_softmax, parallel=True,
+                 cost=0.4)
 softmax_backward = Kernel("_backward_SoftmaxOutput", floats(<uintptr_t><kernel_t>softmax_backward_kernel),
                           pack=pack_softmax, parallel=True, cost=0.3)
 svm_backward = Kernel("_backward_SVMOutput", floats(<uintptr_t><kernel_t>svm_backward_kernel), cost=0.5,
-                      pack=lambda p: struct.pack("2d2i", p["margin"], p["regularization_coefficient"], p["use_linear"], 0))
+                      pack=lambda p: struct.pack("2d2i", p["margin"], p["regularization_coefficient"],
+                                                 p["use_linear"], 0))

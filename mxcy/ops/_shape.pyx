@@ -13,7 +13,7 @@ from mxcy.ops._kernel import Kernel
 from mxcy.ops.packing import every, pack
 
 
-# -- copying and transposing --------------------------------------------------------------------------------------------
+# -- copying and transposing -------------------------------------------------------------------------------------------
 
 cdef int copy_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     if outputs[0].data != inputs[0].data:
@@ -204,7 +204,8 @@ cdef int diag_backward_kernel(const Tensor* inputs, Tensor* outputs, Call* call)
 
 # -- depth and space ---------------------------------------------------------------------------------------------------
 
-cdef void blocks(const Tensor* deep, Py_ssize_t b, int threads, bint to_space, const void* src, void* dst) noexcept nogil:
+cdef void blocks(const Tensor* deep, Py_ssize_t b, int threads, bint to_space, const void* src,
+                 void* dst) noexcept nogil:
     """Between (N, b, b, C, H, W) and (N, C, H, b, W, b); deep is the tensor with the many channels."""
     cdef Py_ssize_t c = deep.shape[1] // (b * b), h = deep.shape[2], w = deep.shape[3], size = itemsize(deep.dtype)
     cdef Py_ssize_t space[6]            # axes in the order N, C, H, b, W, b
@@ -250,10 +251,10 @@ cdef int size_array_kernel(const Tensor* inputs, Tensor* outputs, Call* call) no
     return 0
 
 
-# -- the kernels --------------------------------------------------------------------------------------------------------
+# -- the kernels -------------------------------------------------------------------------------------------------------
 
-def kernel(name, uintptr_t function, pack=None, cost=0.2, inplace=False):
-    return Kernel(name, every(function), pack=pack, inplace=inplace, parallel=True, cost=cost)
+def kernel(name, uintptr_t function, packer=None, cost=0.2, inplace=False):
+    return Kernel(name, every(function), pack=packer, inplace=inplace, parallel=True, cost=cost)
 
 
 def pack_axis(params):

@@ -155,10 +155,10 @@ cdef int reverse_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexc
     return 0
 
 
-# -- the kernels --------------------------------------------------------------------------------------------------------
+# -- the kernels -------------------------------------------------------------------------------------------------------
 
-def kernel(name, uintptr_t function, pack, cost=0.2, inplace=False):
-    return Kernel(name, every(function), pack=pack, inplace=inplace, parallel=True, cost=cost)
+def kernel(name, uintptr_t function, packer, cost=0.2, inplace=False):
+    return Kernel(name, every(function), pack=packer, inplace=inplace, parallel=True, cost=cost)
 
 
 def steps(params):

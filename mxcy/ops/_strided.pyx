@@ -125,7 +125,7 @@ cdef void move_axis(Plan* p, int source, int target) noexcept nogil:
 
 cdef void choose_loops(Plan* p) noexcept nogil:
     """Bring the plan to at least two axes and pick its inner loop."""
-    cdef int i, last
+    cdef int i, k, last
     cdef Py_ssize_t row
     while p.ndim < 2:                   # axes of one item in front
         for i in range(p.ndim, 0, -1):
@@ -144,8 +144,8 @@ cdef void choose_loops(Plan* p) noexcept nogil:
                 # Eight cache lines of src at a time, and pieces of dst that are whole rows.
                 p.block = max(8 * LINE // p.itemsize, 1)
                 p.stream = p.stream and <uintptr_t>p.dst % LINE == 0
-                for i in range(last):
-                    p.stream = p.stream and p.dst_stride[i] % LINE == 0
+                for k in range(last):
+                    p.stream = p.stream and p.dst_stride[k] % LINE == 0
                 return
     if p.dst_stride[last] != p.itemsize or p.src_stride[last] != p.itemsize or row < LINE:
         p.strided = strided_of(p.itemsize)

@@ -85,7 +85,8 @@ cdef void update_wide(const UpdateParams* p, const Numbers* numbers, const Tenso
     cdef int i
     cdef Py_ssize_t offset = at * itemsize(group[1].dtype)
     step.numbers, step.n = numbers, n
-    step.out, step.weight, step.grad = <char*>out.data + offset, <char*>group[0].data + offset, <char*>group[1].data + offset
+    step.out = <char*>out.data + offset
+    step.weight, step.grad = <char*>group[0].data + offset, <char*>group[1].data + offset
     for i in range(p.states):
         step.states[i] = <char*>group[2 + i].data + offset
     if group[1].dtype == FLOAT64:
@@ -94,8 +95,8 @@ cdef void update_wide(const UpdateParams* p, const Numbers* numbers, const Tenso
         sweep_of[float](p.rule)(&step)
 
 
-cdef void update_short(const UpdateParams* p, const Numbers* numbers, const Tensor* group, Tensor* out, Py_ssize_t begin,
-                       Py_ssize_t end) noexcept nogil:
+cdef void update_short(const UpdateParams* p, const Numbers* numbers, const Tensor* group, Tensor* out,
+                       Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """As update_wide, with some arrays of 16-bit floats, or with a float32 copy of the weight."""
     cdef float tiles[ARRAYS + 1][TILE]
     cdef void* data[ARRAYS]
@@ -271,13 +272,14 @@ def kernel(name, rule, int states, mixed=False, tail=None, steps=False, scaled=F
             etas = params["etas"] * count if len(params["etas"]) == 1 else params["etas"]
             lrs, wds = (tuple(a * b for a, b in zip(x, etas)) for x in (lrs, wds))
         own = tuple(extra(params)) if extra else ()
-        return struct.pack("=8i10d", RULES[rule], states, mixed, steps, TAILS[tail], bool(lrs), scaled, 0,
-                           number("lr"), number("wd"), number("rescale_grad", default=1.0),
+        return struct.pack(f"=8i{10 + len(lrs) + len(wds)}d", RULES[rule], states, mixed, steps, TAILS[tail],
+                           bool(lrs), scaled, 0, number("lr"), number("wd"), number("rescale_grad", default=1.0),
                            number("clip_gradient", "clip_grad", default=-1.0), number("momentum"),
                            number("beta1", "gamma1"), number("beta2", "gamma2"), number("epsilon"),
-                           *own, *(0.0,) * (2 - len(own))) + struct.pack(f"={len(lrs) + len(wds)}d", *map(single, lrs), *map(single, wds))
+                           *own, *(0.0,) * (2 - len(own)), *map(single, (*lrs, *wds)))
 
-    return Kernel(name, floats(<uintptr_t><kernel_t>update_kernel), pack=pack, inplace=True, parallel=True, flops=<uintptr_t><flops_t>update_flops)
+    return Kernel(name, floats(<uintptr_t><kernel_t>update_kernel), pack=pack, inplace=True, parallel=True,
+                  flops=<uintptr_t><flops_t>update_flops)
 
 
 def numbers(*names):

@@ -15,7 +15,8 @@ def softmax_output(x, label, multi_output=False, preserve_shape=False, **_):
     return softmax(x.reshape(len(x), -1)).reshape(x.shape)
 
 
-def softmax_gradient(y, label, grad_scale=1, ignore_label=-1, multi_output=False, use_ignore=False, preserve_shape=False,
+def softmax_gradient(y, label, grad_scale=1, ignore_label=-1, multi_output=False, use_ignore=False,
+                     preserve_shape=False,
                      normalization="null", smooth_alpha=0, **_):
     if y.shape == label.shape:
         return (y - label) * grad_scale
@@ -49,12 +50,16 @@ CASES = [
     output("SoftmaxOutput", [normal(5, 3), normal(5, 3)], {}, softmax_output, id="probabilities"),
     output("SoftmaxOutput", [normal(2, 5, 3), labels(2, 5)], {"preserve_shape": True}, softmax_output),
     output("SoftmaxOutput", [normal(2, 3, 4, 5), labels(2, 4, 5)], {"multi_output": True}, softmax_output),
-    output("SoftmaxOutput", [normal(2, 3, 40, 50), labels(2, 2000)], {"multi_output": True}, softmax_output, id="large"),
+    output("SoftmaxOutput", [normal(2, 3, 40, 50), labels(2, 2000)], {"multi_output": True}, softmax_output,
+           id="large"),
     *(output("_backward_SoftmaxOutput", [uniform(0, 1, 5, 3), labels(5)], params, softmax_gradient) for params in (
-        {}, {"grad_scale": .5, "normalization": "batch"}, {"use_ignore": True, "ignore_label": 1, "normalization": "valid"},
+        {}, {"grad_scale": .5, "normalization": "batch"}, {"use_ignore": True, "ignore_label": 1,
+                                                           "normalization": "valid"},
         {"smooth_alpha": .125})),
-    output("_backward_SoftmaxOutput", [uniform(0, 1, 5, 3), uniform(0, 1, 5, 3)], {}, softmax_gradient, id="probabilities"),
-    output("_backward_SoftmaxOutput", [uniform(0, 1, 2, 5, 3), labels(2, 5)], {"preserve_shape": True}, softmax_gradient),
+    output("_backward_SoftmaxOutput", [uniform(0, 1, 5, 3), uniform(0, 1, 5, 3)], {}, softmax_gradient,
+           id="probabilities"),
+    output("_backward_SoftmaxOutput", [uniform(0, 1, 2, 5, 3), labels(2, 5)], {"preserve_shape": True},
+           softmax_gradient),
     *(output("_backward_SoftmaxOutput", [uniform(0, 1, 2, 3, 4, 5), labels(2, 4, 5)],
              dict(multi_output=True, use_ignore=True, ignore_label=2, normalization=how), softmax_gradient)
       for how in ("null", "batch", "valid")),

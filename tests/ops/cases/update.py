@@ -8,7 +8,8 @@ def f32(x):
     return float(np.float32(x))
 
 
-BETA1, BETA2 = f32(.9), f32(.999)
+BETA1, BETA2, BETA1_FTML = f32(.9), f32(.999), f32(.6)
+GAMMA1, GAMMA2, LAMDA1, EPSILON, EPSILON_LAMB = f32(.95), f32(.9), f32(.01), f32(1e-8), f32(1e-6)
 SHAPE = (3, 700)                   # more than a tile of the kernel, and not a multiple of one
 
 
@@ -29,12 +30,12 @@ def nag(w, g, mom, *_, lr, momentum=0, wd=0, rescale_grad=1, clip_gradient=-1):
     return w + momentum * (momentum * mom - step) - step
 
 
-def adam(w, g, mean, var, *_, lr, beta1=BETA1, beta2=BETA2, epsilon=f32(1e-8), wd=0, rescale_grad=1, clip_gradient=-1):
+def adam(w, g, mean, var, *_, lr, beta1=BETA1, beta2=BETA2, epsilon=EPSILON, wd=0, rescale_grad=1, clip_gradient=-1):
     g = limit(rescale_grad * g + wd * w, clip_gradient)
     return w - lr * (beta1 * mean + (1 - beta1) * g) / (np.sqrt(beta2 * var + (1 - beta2) * g * g) + epsilon)
 
 
-def adamw(w, g, mean, var, *rest, lr, eta, beta1=BETA1, beta2=BETA2, epsilon=f32(1e-8), wd=0, clip_gradient=-1):
+def adamw(w, g, mean, var, *rest, lr, eta, beta1=BETA1, beta2=BETA2, epsilon=EPSILON, wd=0, clip_gradient=-1):
     if rest[-1][0] == 0:
         return w
     g = limit(rest[-1] * g, clip_gradient)
@@ -42,7 +43,8 @@ def adamw(w, g, mean, var, *rest, lr, eta, beta1=BETA1, beta2=BETA2, epsilon=f32
     return w - eta * (lr * step + wd * w)
 
 
-def lamb_step(w, g, mean, var, *_, t, wd, beta1=BETA1, beta2=BETA2, epsilon=f32(1e-6), bias_correction=True, rescale_grad=1):
+def lamb_step(w, g, mean, var, *_, t, wd, beta1=BETA1, beta2=BETA2, epsilon=EPSILON_LAMB, bias_correction=True,
+              rescale_grad=1):
     g = rescale_grad * g
     mean, var = beta1 * mean + (1 - beta1) * g, beta2 * var + (1 - beta2) * g * g
     if bias_correction:
@@ -55,22 +57,22 @@ def lamb_scaled(w, g, r1, r2, *_, lr, lower_bound=-1, upper_bound=-1):
     return w - lr * (r1 / r2 if r1 and r2 else 1) * g
 
 
-def rmsprop(w, g, n, lr, gamma1=f32(.95), epsilon=f32(1e-8), wd=0, clip_weights=-1):
+def rmsprop(w, g, n, lr, gamma1=GAMMA1, epsilon=EPSILON, wd=0, clip_weights=-1):
     g = g + wd * w
     return limit(w - lr * g / np.sqrt((1 - gamma1) * g * g + gamma1 * n + epsilon), clip_weights)
 
 
-def rmsprop_centred(w, g, n, mean, delta, lr, gamma1=f32(.95), gamma2=f32(.9), epsilon=f32(1e-8)):
+def rmsprop_centred(w, g, n, mean, delta, lr, gamma1=GAMMA1, gamma2=GAMMA2, epsilon=EPSILON):
     n, mean = (1 - gamma1) * g * g + gamma1 * n, (1 - gamma1) * g + gamma1 * mean
     return w + gamma2 * delta - lr * g / np.sqrt(n - mean * mean + epsilon)
 
 
-def ftrl(w, g, z, n, lr, lamda1=f32(.01), beta=1, wd=0):
+def ftrl(w, g, z, n, lr, lamda1=LAMDA1, beta=1, wd=0):
     z, n = z + g - (np.sqrt(n + g * g) - np.sqrt(n)) * w / lr, n + g * g
     return (np.sign(z) * lamda1 - z) / ((beta + np.sqrt(n)) / lr + wd) * (np.abs(z) > lamda1)
 
 
-def ftml(w, g, d, v, z, lr, t, beta1=f32(.6), beta2=BETA2, epsilon=f32(1e-8), wd=0):
+def ftml(w, g, d, v, z, lr, t, beta1=BETA1_FTML, beta2=BETA2, epsilon=EPSILON, wd=0):
     g = g + wd * w
     v = beta2 * v + (1 - beta2) * g * g
     new = (1 - beta1**t) / lr * (np.sqrt(v / (1 - beta2**t)) + epsilon)
@@ -88,14 +90,16 @@ def many(update, size, tail=0):
             lrs, wds = arrays[-2:]
         factor = arrays[-1:] if tail == 1 else ()
         lrs, wds = (x * num_weights if len(x) == 1 else x for x in (lrs, wds))
-        own = [dict(params, lr=lrs[i] * scalar, wd=wds[i], **({"eta": etas[i]} if etas else {})) for i in range(num_weights)]
+        own = [dict(params, lr=lrs[i] * scalar, wd=wds[i],
+                    **({"eta": etas[i]} if etas else {})) for i in range(num_weights)]
         return tuple(update(*arrays[i * size:i * size + size], *factor, **own[i]) for i in range(num_weights))
     return oracle
 
 
 def single(operator, states, params, oracle, **options):
     """One weight; weight and gradient are normal, states positive."""
-    return Case(operator, [normal(*SHAPE), normal(*SHAPE), *[positive(*SHAPE)] * states], params, oracle, grad=False, **options)
+    return Case(operator, [normal(*SHAPE), normal(*SHAPE), *[positive(*SHAPE)] * states], params, oracle, grad=False,
+                **options)
 
 
 def mixed(operator, states, params, oracle, *tail):
@@ -105,26 +109,27 @@ def mixed(operator, states, params, oracle, *tail):
 
     def from_copy(w, g, *rest, **params):
         return oracle(rest[states], g, *rest[:states], *rest[states + 1:], **params)
-    return Case(operator, [*short, *wide, integers(-8, 8, *SHAPE, dtype="float32"), *tail], params, from_copy, grad=False,
-                dtypes=("float16",))
+    return Case(operator, [*short, *wide, integers(-8, 8, *SHAPE, dtype="float32"), *tail], params, from_copy,
+                grad=False, dtypes=("float16",))
 
 
 def multi(operator, states, params, oracle, tail=()):
     shapes = (SHAPE, (5,), (0, 2))
     arrays = [make(*s) for s in shapes for make in (normal, normal, *[positive] * states)]
-    return Case(operator, [*arrays, *tail], dict(params, num_weights=3), many(oracle, 2 + states, len(tail)), grad=False,
-                dtypes=("float32", "float64", "float16"))
+    return Case(operator, [*arrays, *tail], dict(params, num_weights=3), many(oracle, 2 + states, len(tail)),
+                grad=False, dtypes=("float32", "float64", "float16"))
 
 
 def multi_mixed(operator, states, params, oracle, tail=()):
     arrays = []
     for shape in (SHAPE, (5,)):
-        arrays += [integers(-8, 8, *shape, dtype="float16")] * 2 + [integers(1, 8, *shape, dtype="float32")] * (states + 1)
+        arrays += [integers(-8, 8, *shape, dtype="float16")] * 2
+        arrays += [integers(1, 8, *shape, dtype="float32")] * (states + 1)
 
     def from_copy(w, g, *rest, **params):
         return oracle(rest[states], g, *rest[:states], *rest[states + 1:], **params)
-    return Case(operator, [*arrays, *tail], dict(params, num_weights=2), many(from_copy, 3 + states, len(tail)), grad=False,
-                dtypes=("float16",))
+    return Case(operator, [*arrays, *tail], dict(params, num_weights=2), many(from_copy, 3 + states, len(tail)),
+                grad=False, dtypes=("float16",))
 
 
 FACTOR = const([0.5], "float32")
@@ -163,16 +168,19 @@ CASES = [
     multi("_multi_adamw_update", 2, dict(LISTS, etas=(1., .5, .25)), adamw, [FACTOR]),
     multi_mixed("_multi_mp_adamw_update", 2, dict(LISTS2, etas=(1., .5)), adamw, [FACTOR]),
     single("rmsprop_update", 1, dict(lr=.125, wd=.125, clip_weights=1.5), rmsprop),
-    Case("rmspropalex_update", [normal(*SHAPE), normal(*SHAPE), const(np.full(SHAPE, 5.)), positive(*SHAPE), normal(*SHAPE)],
+    Case("rmspropalex_update", [normal(*SHAPE), normal(*SHAPE), const(np.full(SHAPE, 5.)), positive(*SHAPE),
+                                normal(*SHAPE)],
          dict(lr=.125), rmsprop_centred, grad=False),
     single("ftrl_update", 2, dict(lr=.125, wd=.125, lamda1=1.), ftrl, dtypes=("float32", "float64")),
     single("ftml_update", 3, dict(lr=.125, t=2, wd=.125), ftml, dtypes=("float32", "float64")),
     single("lamb_update_phase1", 2, dict(t=3, wd=.125, rescale_grad=.5), lamb_step),
     single("lamb_update_phase1", 2, dict(t=3, wd=.125, bias_correction=False), lamb_step),
     mixed("mp_lamb_update_phase1", 2, dict(t=3, wd=.125), lamb_step),
-    Case("lamb_update_phase2", [normal(*SHAPE), normal(*SHAPE), const([2.]), const([4.])], dict(lr=.125, lower_bound=3.), lamb_scaled,
-         grad=False),
-    Case("mp_lamb_update_phase2", [integers(-8, 8, *SHAPE, dtype="float16"), integers(-8, 8, *SHAPE, dtype="float32"),
-                                   const([0.], "float32"), const([4.], "float32"), integers(-8, 8, *SHAPE, dtype="float32")],
-         dict(lr=.125), lambda w, g, r1, r2, copy, lr: lamb_scaled(copy, g, r1, r2, lr=lr), grad=False, dtypes=("float16",)),
+    Case("lamb_update_phase2", [normal(*SHAPE), normal(*SHAPE), const([2.]), const([4.])],
+         dict(lr=.125, lower_bound=3.), lamb_scaled, grad=False),
+    Case("mp_lamb_update_phase2",
+         [integers(-8, 8, *SHAPE, dtype="float16"), integers(-8, 8, *SHAPE, dtype="float32"), const([0.], "float32"),
+          const([4.], "float32"), integers(-8, 8, *SHAPE, dtype="float32")],
+         dict(lr=.125), lambda w, g, r1, r2, copy, lr: lamb_scaled(copy, g, r1, r2, lr=lr), grad=False,
+         dtypes=("float16",)),
 ]
