@@ -51,7 +51,7 @@ def declare(name, states, doc, rule, *, mixed=False, steps=False, tail="", extra
     return operator
 
 
-def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, scalar=False,
+def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False, rescaled=False, scalar=None,
                  extra=None,
                  **params):
     """The update of several weights; ``each`` names what the group of a weight holds."""
@@ -104,7 +104,7 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
         else:
             operator.check(lambda lrs, wds, num_weights: check_rates(name, num_weights, lrs=lrs, wds=wds))
     tail = "rates" if preloaded else "rescale" if rescaled else None
-    operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, scaled=scalar, extra=extra)
+    operator.cpu = kernel.kernel(name, rule, states, mixed, tail=tail, scaled=scalar is not None, extra=extra)
     return operator
 
 
@@ -202,7 +202,7 @@ for mixed in (False, True):
     declare_many(f"_multi_{'mp_' * mixed}adam_update", "weight, grad, mean, var" + ", weight32" * mixed,
                  "`adam_update` of several weights. ``scalar`` multiplies every learning rate: the correction of the "
                  "averages, which is another at each step.",
-                 "adam", 2, mixed=mixed, scalar=True, **RATES, **averaging(), **SCALE, **COUNT)
+                 "adam", 2, mixed=mixed, scalar=1., **RATES, **averaging(), **SCALE, **COUNT)
 
 WEIGHT_CLIP = dict(clip_weights=Param(float, -1.0, doc="Largest magnitude of an item of the weight; negative: any."))
 
