@@ -764,8 +764,8 @@ cdef list given_outputs(Bound bound, Signature signature, tuple inputs, object o
         if recording and array.node is not None:
             raise MXNetError(f"{name}: out is part of a recorded computation; writing over it would spoil the gradient. "
                              f"Do it outside of autograd.record(), or without out=")
-    array = targets[0]
     for i in range(visible, signature.count):
+        array = targets[0]
         targets.append(empty(signature.codes[i], signature.ranks[i], signature.dims[i], array.chunk.device_type, array.chunk.device_id))
     return targets
 

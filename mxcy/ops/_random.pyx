@@ -229,12 +229,13 @@ cdef enum:
     DROPPED = 0                     # bytes of the mask
     KEPT = 1
     UNTOUCHED = 2                   # not training: the output is the input
+    CHUNK = 16 * PHILOX_TILE        # elements of a task: the processor prefetches poorly if it alternates more often
 
 cdef struct DropoutParams:
     double p
     int always
 
-cdef void mask_tile(uint8_t* mask, Py_ssize_t n, uint64_t threshold, uint64_t seed, uint64_t stream,
+cdef void mask_tile(uint8_t* mask, Py_ssize_t n, uint32_t threshold, uint64_t seed, uint64_t stream,
                     uint64_t tile) noexcept nogil:
     cdef uint32_t words[PHILOX_TILE]
     cdef Py_ssize_t i
@@ -270,9 +271,9 @@ cdef int apply_mask(const Tensor* data, const Tensor* mask, Tensor* out, Call* c
     cdef Py_ssize_t n = out.size, t, rows
     cdef int threads = call.threads
     if mask.size == n:
-        for t in prange((n + 4095) // 4096, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-            masked(<real*>out.data + t * 4096, <const real*>data.data + t * 4096, <const uint8_t*>mask.data + t * 4096,
-                   min(<Py_ssize_t>4096, n - t * 4096), scale, False)
+        for t in prange((n + CHUNK - 1) // CHUNK, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            masked(<real*>out.data + t * CHUNK, <const real*>data.data + t * CHUNK, <const uint8_t*>mask.data + t * CHUNK,
+                   min(<Py_ssize_t>CHUNK, n - t * CHUNK), scale, False)
         return 0
     rows = n // out.shape[out.ndim - 1]
     for t in prange(rows, num_threads=threads, schedule="static", use_threads_if=threads > 1):
@@ -280,9 +281,18 @@ cdef int apply_mask(const Tensor* data, const Tensor* mask, Tensor* out, Call* c
     return 0
 
 
-cdef void dropout_tile(real* out, const real* data, uint8_t* mask, Py_ssize_t n, real scale, uint64_t threshold,
-                       uint64_t seed, uint64_t stream, uint64_t tile) noexcept nogil:
-    mask_tile(mask, n, threshold, seed, stream, tile)
+cdef void mask_chunk(uint8_t* mask, Py_ssize_t n, uint32_t threshold, uint64_t seed, uint64_t stream,
+                     Py_ssize_t chunk) noexcept nogil:
+    """CHUNK bytes of the mask, or the n that are left; ``mask`` is where they begin."""
+    cdef Py_ssize_t i
+    for i in range((n + PHILOX_TILE - 1) // PHILOX_TILE):
+        mask_tile(mask + i * PHILOX_TILE, min(<Py_ssize_t>PHILOX_TILE, n - i * PHILOX_TILE), threshold, seed, stream,
+                  <uint64_t>(chunk * (CHUNK // PHILOX_TILE) + i))
+
+
+cdef void dropout_chunk(real* out, const real* data, uint8_t* mask, Py_ssize_t n, real scale, uint32_t threshold,
+                        uint64_t seed, uint64_t stream, Py_ssize_t chunk) noexcept nogil:
+    mask_chunk(mask, n, threshold, seed, stream, chunk)
     masked(out, data, mask, n, scale, False)
 
 
@@ -291,9 +301,10 @@ cdef int drop(const Tensor* inputs, Tensor* outputs, Call* call, real dtype) noe
     cdef const real* data = <const real*>inputs[0].data
     cdef real* out = <real*>outputs[0].data
     cdef uint8_t* mask = <uint8_t*>outputs[1].data
-    cdef Py_ssize_t n = inputs[0].size, m = outputs[1].size, t, tiles = (m + PHILOX_TILE - 1) // PHILOX_TILE
-    cdef uint64_t seed = call.seed, stream = call.counter, threshold = <uint64_t>(p.p * 4294967296. + .5)
-    cdef real scale = <real>(1 / (1 - p.p)) if p.p < 1 else 0
+    cdef Py_ssize_t n = inputs[0].size, m = outputs[1].size, t, chunks = (m + CHUNK - 1) // CHUNK
+    cdef uint64_t seed = call.seed, stream = call.counter
+    cdef uint32_t threshold = <uint32_t>min(p.p * 4294967296. + .5, 4294967295.)
+    cdef real scale = <real>(1 / (1 - p.p)) if p.p < 1 else 0       # p = 1 leaves one word in 2^32, times 0
     cdef int threads = call.threads
     if n == 0:
         return 0
@@ -303,12 +314,12 @@ cdef int drop(const Tensor* inputs, Tensor* outputs, Call* call, real dtype) noe
             memcpy(out, data, n * sizeof(real))
         return 0
     if m == n:
-        for t in prange(tiles, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-            dropout_tile[real](out + t * PHILOX_TILE, data + t * PHILOX_TILE, mask + t * PHILOX_TILE,
-                               min(<Py_ssize_t>PHILOX_TILE, n - t * PHILOX_TILE), scale, threshold, seed, stream, t)
+        for t in prange(chunks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            dropout_chunk[real](out + t * CHUNK, data + t * CHUNK, mask + t * CHUNK, min(<Py_ssize_t>CHUNK, n - t * CHUNK),
+                                scale, threshold, seed, stream, t)
         return 0
-    for t in range(tiles):
-        mask_tile(mask + t * PHILOX_TILE, min(<Py_ssize_t>PHILOX_TILE, m - t * PHILOX_TILE), threshold, seed, stream, t)
+    for t in range(chunks):
+        mask_chunk(mask + t * CHUNK, min(<Py_ssize_t>CHUNK, m - t * CHUNK), threshold, seed, stream, t)
     return apply_mask[real](&inputs[0], &outputs[1], &outputs[0], call, scale)
 
 

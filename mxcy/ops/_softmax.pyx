@@ -12,7 +12,8 @@ from mxcy.storage._storage cimport scratch_free, scratch_new
 
 cdef extern from "mxcy/ops/softmax.h" namespace "mxcy_softmax" nogil:
     cdef enum:
-        WIDTH
+        WIDTH, SHORT
+    void short_rows[X, Y](bint log, Y* out, const X* x, Py_ssize_t count, Py_ssize_t n, X scale) noexcept nogil
     void row[X, Y](bint log, Y* out, const X* x, Py_ssize_t n, Py_ssize_t valid, X scale, X* scratch) noexcept nogil
     void columns[X, Y](bint log, Y* out, const X* x, Py_ssize_t n, const Py_ssize_t* valid, Py_ssize_t stride,
                        Py_ssize_t width, X scale) noexcept nogil
@@ -92,6 +93,10 @@ cdef int forward_task(const View* v, const real* x, target* out, real scale, bin
     cdef Py_ssize_t i, at, begin, width
     cdef const Py_ssize_t* valid
     cdef real* scratch = NULL
+    if v.inner == 1 and v.n <= SHORT and v.length == NULL:
+        at = t * v.chunk
+        short_rows(log, out + at * v.n, x + at * v.n, min(v.chunk, v.outer - at), v.n, scale)
+        return 0
     if v.inner == 1:
         if scale != 1:
             scratch = <real*>scratch_new(v.n * sizeof(real))

@@ -331,6 +331,8 @@ lrn = Operator(
 def _(F, data, alpha, beta, knorm, nsize):
     if nsize % 2 == 0:
         raise MXNetValueError(f"LRN: nsize is {nsize}; expected an odd number of channels")
+    if data.ndim < 2:
+        raise MXNetValueError(f"LRN: data has shape {data.shape}; expected at least two axes, samples and channels")
     squares = F.Pooling(F.reshape(data * data, shape=(data.shape[0], 1, data.shape[1], -1)), pool_type="sum",
                         kernel=(nsize, 1), pad=(nsize // 2, 0))
     return data * F.reshape(squares * (alpha / nsize) + knorm, shape=data.shape) ** -beta

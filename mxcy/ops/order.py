@@ -113,7 +113,24 @@ def _(F, g, data, indices, axis, ret_typ):
 topk_backward = Operator(
     "_backward_topk", "data indices", "Zeros of ``shape``, with ``data`` at ``indices`` along ``axis``.",
     shape=Param(Shape, doc="Shape of the result."), axis=Param(int, -1, optional=True, doc="The axis of the indices."))
-topk_backward.infer_shape(lambda shape: shape)
+
+
+def check_along(name, whole, indices, axis):
+    """Raise unless ``indices`` can say where along ``axis`` of an array of shape ``whole`` items are."""
+    if axis is None:
+        return
+    if len(whole) != len(indices) or not -len(whole) <= axis < len(whole) or any(
+            n != m for i, (n, m) in enumerate(zip(whole, indices)) if i != axis % len(whole)):
+        raise MXNetValueError(f"{name}: indices of shape {indices} do not fit axis {axis} of shape {whole}; the other axes "
+                              "must agree")
+
+
+@topk_backward.infer_shape
+def _(data, indices, shape, axis):
+    check_along("_backward_topk", shape, indices, axis)
+    return dict(data=indices, out=shape)
+
+
 topk_backward.infer_type(lambda data: data)
 topk_backward.cpu = _index.put_along
 
@@ -125,8 +142,15 @@ def _(F, g, indices, axis):
 
 take_along = Operator("_take_along", "data indices", "Elements of ``data`` at ``indices`` along ``axis``.",
                       axis=Param(int, -1, optional=True, doc="The axis of the indices."))
-take_along.infer_shape(lambda indices: indices)
 take_along.infer_type(lambda data: data)
+
+
+@take_along.infer_shape
+def _(data, indices, axis):
+    check_along("_take_along", data, indices, axis)
+    return indices
+
+
 take_along.cpu = _index.take_along
 
 

@@ -131,6 +131,7 @@ struct Draws {
 
 /* Marsaglia and Tsang, "A simple method for generating gamma variables", 2000; below 1 by their own boost. */
 static inline double gamma(Draws &draws, double shape) {
+    if (!(shape > 0) || isinf(shape)) return shape > 0 ? shape : NAN;       /* no draw would ever be accepted */
     double boost = shape < 1 ? pow(draws.uniform(), 1 / shape) : 1;
     double d = (shape < 1 ? shape + 1 : shape) - 1. / 3, c = 1 / sqrt(9 * d);
     for (;;) {
@@ -145,6 +146,7 @@ static inline double gamma(Draws &draws, double shape) {
  * Poisson random variables", 1993. */
 static inline double poisson(Draws &draws, double mean) {
     if (!(mean > 0)) return mean == 0 ? 0 : NAN;
+    if (isinf(mean)) return mean;
     if (mean < 10) {
         double limit = exp(-mean), product = draws.uniform(), count = 0;
         for (; product > limit; count++) product *= draws.uniform();

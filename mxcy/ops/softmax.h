@@ -124,7 +124,26 @@ void columns_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, const Py_
         }
 }
 
+/* Rows of at most SHORT elements: computed side by side as columns of a transposed copy, since a vector holds more than one. */
+enum { SHORT = 16, SIDE_BY_SIDE = 64 };
+template <bool LOG, class X, class Y>
+void short_rows_of(Y *out, const X *x, Py_ssize_t count, Py_ssize_t n, X scale) {
+    X in[SHORT * SIDE_BY_SIDE];
+    Y result[SHORT * SIDE_BY_SIDE];
+    for (Py_ssize_t first = 0; first < count; first += SIDE_BY_SIDE, x += SIDE_BY_SIDE * n, out += SIDE_BY_SIDE * n) {
+        Py_ssize_t m = count - first < SIDE_BY_SIDE ? count - first : SIDE_BY_SIDE;
+        for (Py_ssize_t r = 0; r < m; r++)
+            for (Py_ssize_t k = 0; k < n; k++) in[k * SIDE_BY_SIDE + r] = x[r * n + k];
+        columns_of<LOG, X, Y>(result, in, n, nullptr, SIDE_BY_SIDE, m, scale);
+        for (Py_ssize_t r = 0; r < m; r++)
+            for (Py_ssize_t k = 0; k < n; k++) out[r * n + k] = result[k * SIDE_BY_SIDE + r];
+    }
+}
+
 /* The above, chosen by a flag. */
+template <class X, class Y> void short_rows(bool log, Y *out, const X *x, Py_ssize_t count, Py_ssize_t n, X scale) {
+    (log ? short_rows_of<true, X, Y> : short_rows_of<false, X, Y>)(out, x, count, n, scale);
+}
 template <class X, class Y>
 void row(bool log, Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, X *scratch) {
     (log ? row_of<true, X, Y> : row_of<false, X, Y>)(out, x, n, valid, scale, scratch);

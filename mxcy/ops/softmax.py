@@ -103,7 +103,7 @@ def _(F, g, out_grad, out, length, axis, temperature, use_length):
     if use_length:
         axis = axis_of("log_softmax", out.shape, axis)
         along = tuple(n if i == axis else 1 for i, n in enumerate(out.shape))
-        place = F.reshape(F._contrib_arange_like(out, axis=axis), shape=along)
+        place = F.reshape(F._arange(start=0, stop=out.shape[axis], dtype=out.dtype), shape=along)
         taking = F.broadcast_lesser(place, F.cast(F.expand_dims(length, axis=axis), dtype=out.dtype))
         g, out_grad = g * taking, out_grad * taking
     g = g * (1 / (temperature or 1))

@@ -28,9 +28,10 @@ class Child:
     def start(self):
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                "OMP_NUM_THREADS": "2"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ops.fuzz", self.progress], cwd=ROOT, env=env, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.errors, "w"))
+        with open(self.errors, "w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.ops.fuzz", self.progress], cwd=ROOT, env=env, text=True, bufsize=1,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
 
     def stop(self):
         if self.process is not None:
