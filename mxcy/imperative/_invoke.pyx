@@ -13,14 +13,14 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.stdio cimport snprintf
 from libc.string cimport memcmp, memcpy, memset, strlen, strncmp
 
-from mxcy._types cimport MAX_NDIM, N_DTYPES, Call, Tensor, itemsize
-from mxcy.engine._engine cimport (Task, Var, Error, is_serial, lane_threads, task_new, task_push, site_here, var_release, var_try,
+from mxcy._types cimport MAX_NDIM, Call, Tensor, itemsize
+from mxcy.engine._engine cimport (Task, Var, is_serial, lane_threads, site_here, task_new, task_push, var_release, var_try,
                                   var_wait)
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport (ADD, DIV, EQ, GE, GT, LE, LT, MOD, MUL, NE, POW, SUB, NDArray, as_tensor,
                                     dims_tuple, empty, hooks, view)
 from mxcy.ops._generator cimport generator_take
-from mxcy.ops._kernel cimport Kernel, KernelInfo
+from mxcy.ops._kernel cimport KernelInfo
 from mxcy.storage._storage cimport Chunk, chunk_release, chunk_retain, raise_out_of_memory, scratch_free, scratch_new
 
 import inspect
@@ -29,12 +29,11 @@ import struct
 
 import numpy
 
-from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
+from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.context import Context, current_context
 from mxcy.dtype import CODES, NAMES
 from mxcy.ndarray._ndarray import from_numpy_copy
 from mxcy.ndarray.arithmetic import TABLE as arithmetic_table
-from mxcy.ops import family
 from mxcy.ops.infer import infer
 from mxcy.ops.operator import call_rule, lookup
 
@@ -254,7 +253,8 @@ cdef const char** DTYPE_TEXT = [b"float32", b"float64", b"float16", b"uint8", b"
                                 b"", b"", b"bfloat16"]
 
 
-cdef void describe(char* text, Py_ssize_t room, const char* name, const char* message, const Tensor* tensors, int n) noexcept nogil:
+cdef void describe(char* text, Py_ssize_t room, const char* name, const char* message, const Tensor* tensors,
+                   int n) noexcept nogil:
     """``name: message [float32 (2, 3), ...]``; a message that opens with the operator's name does not get it twice."""
     cdef int i, axis
     cdef Py_ssize_t at
@@ -332,7 +332,8 @@ cdef inline bint add_var(Var** vars, int n, Var* var, Seen seen) noexcept nogil:
     return True
 
 
-cdef int sort_vars(Work* work, const char* changed, bint fresh, Var** vars, Seen seen, int* n_updates, int* n_writes) noexcept nogil:
+cdef int sort_vars(Work* work, const char* changed, bint fresh, Var** vars, Seen seen, int* n_updates,
+                   int* n_writes) noexcept nogil:
     """The variables that the call reads, then those it updates, then those it only writes; returns the number of reads."""
     cdef int n_in = work.call.n_inputs, n = work.n_chunks, i, writes = 0, total
     if changed != NULL:
@@ -657,7 +658,6 @@ cdef int record(Bound bound, Signature signature, tuple inputs, list outputs, in
 def apply_rule(Node node not None, list grads, bint create_graph):
     """Gradients of the inputs of a recorded call, from those of its outputs: a tuple of arrays and Nones."""
     cdef Rule rule = node.bound.rule
-    cdef NDArray array
     cdef list args = []
     cdef int kind
     if rule.function is None:
@@ -766,7 +766,8 @@ cdef list given_outputs(Bound bound, Signature signature, tuple inputs, object o
                              f"Do it outside of autograd.record(), or without out=")
     for i in range(visible, signature.count):
         array = targets[0]
-        targets.append(empty(signature.codes[i], signature.ranks[i], signature.dims[i], array.chunk.device_type, array.chunk.device_id))
+        targets.append(empty(signature.codes[i], signature.ranks[i], signature.dims[i], array.chunk.device_type,
+                             array.chunk.device_id))
     return targets
 
 
@@ -1043,7 +1044,7 @@ cdef object binary(int code, object left, object right):
 
 cdef object inplace(int code, NDArray left, object right):
     if state().recording and left.node is not None:
-        raise MXNetError("an array that takes part in a recorded computation cannot be changed in place (+=, -=, *=, x[:] = ...); "
+        raise MXNetError("an array that takes part in a recorded computation cannot be changed in place (+=, -=, *=, x[:] =); "
                          "write x = x + y instead, or do it outside of autograd.record()")
     return arithmetic(code, left, right, left)
 

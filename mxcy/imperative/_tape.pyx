@@ -7,11 +7,11 @@ once. Iterative, as graphs may be deep.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from mxcy.imperative._invoke cimport Bound, Node, Origin, Variable, arithmetic, assign, detached
+from mxcy.imperative._invoke cimport Node, Origin, Variable, arithmetic, assign, detached
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport ADD, NDArray
 
-from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
+from mxcy.base import MXNetError, MXNetValueError
 from mxcy.imperative._invoke import F, apply_rule
 
 cdef extern from "Python.h":

@@ -157,7 +157,8 @@ cdef int check(DLTensor* tensor) except -1:
     code = DTYPES.get((tensor.dtype.code, tensor.dtype.bits)) if tensor.dtype.lanes == 1 else None
     if code is None:
         raise MXNetTypeError(f"from_dlpack: dtype {KINDS.get(tensor.dtype.code, tensor.dtype.code)}{tensor.dtype.bits}"
-                             f"{f' x {tensor.dtype.lanes}' if tensor.dtype.lanes > 1 else ''} is not one of {', '.join(NAMES.values())}")
+                             f"{f' x {tensor.dtype.lanes}' if tensor.dtype.lanes > 1 else ''} is not one of "
+                             f"{', '.join(NAMES.values())}")
     if tensor.ndim > MAX_NDIM:
         raise MXNetValueError(f"from_dlpack: the array has {tensor.ndim} axes; at most {MAX_NDIM} are possible")
     for i in range(tensor.ndim - 1, -1, -1):

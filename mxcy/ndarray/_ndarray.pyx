@@ -5,7 +5,7 @@ cimport numpy as np
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.tuple cimport PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.string cimport memcpy
 
 from mxcy._types cimport N_DTYPES, itemsize
@@ -146,7 +146,8 @@ cdef int code_of(np.ndarray source) except -1:
         return code_of_number[number]
     if number == BFLOAT16_NUMBER:
         return 12
-    raise MXNetTypeError(f"a NumPy array of dtype {source.dtype} has no NDArray counterpart; expected one of {', '.join(NAMES.values())}")
+    raise MXNetTypeError(f"a NumPy array of dtype {source.dtype} has no NDArray counterpart; expected one of "
+                         f"{', '.join(NAMES.values())}")
 
 
 cdef np.ndarray plain(np.ndarray source):

@@ -11,7 +11,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from mxcy._types cimport (BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, MAX_NDIM, UINT8, Call, Tensor,
+from mxcy._types cimport (BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, Call, Tensor,
                           fail, itemsize, kernel_t)
 from mxcy.ops._index cimport CLIP, KEEP, RAISE, WRAP, load
 from mxcy.ops._kernel cimport Kernel

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Kernels, and the two things that many of them share: the elementwise runner and 16-bit floats through float32."""
 from cython.parallel cimport prange
-from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uintptr_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uintptr_t
+from libc.string cimport memset
 
 from mxcy._types cimport (BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, MAX_NDIM, UINT8,
                           Call, Tensor, fail, itemsize, kernel_t, tile_t, workspace_t)
@@ -260,7 +260,6 @@ cdef void run_range(const Layout* p, Py_ssize_t begin, Py_ssize_t end) noexcept 
     cdef Py_ssize_t outer = begin // p.run, at = begin % p.run, left, n, longest
     cdef int i, axis
     cdef bint limited = p.short_float
-    cdef int wide = 4 if p.short_float else p.size
     cdef char* out = p.out + begin * p.size
     if begin >= end:
         return

@@ -201,7 +201,7 @@ cdef int zipfian(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nog
 
 cdef int shuffle_rows(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     """A random order of the first axis: Fisher and Yates on the indices, then one pass over the data."""
-    cdef Py_ssize_t n, i, j, item, here
+    cdef Py_ssize_t n, i, j, item
     cdef Py_ssize_t* order
     cdef const char* data = <const char*>inputs[0].data
     cdef char* out = <char*>outputs[0].data

@@ -3,7 +3,6 @@
 """Positions as numbers: joined and split coordinates, the coordinates of all elements, counts in bins."""
 import struct
 
-from cython.parallel cimport prange
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memset
 

@@ -9,7 +9,7 @@ elementwise. Work is cut by the shape alone, so that the result does not depend 
 import struct
 
 from cython.parallel cimport prange
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport uintptr_t
 
 from mxcy._types cimport (BOOL, FLOAT32, FLOAT64, INT8, INT32, INT64, MAX_NDIM, UINT8, Call, Tensor, fail, itemsize,
                           kernel_t)

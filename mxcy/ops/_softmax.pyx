@@ -6,7 +6,7 @@ import struct
 from cython.parallel cimport prange
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
 
-from mxcy._types cimport (FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, Call, Tensor, fail, kernel_t)
+from mxcy._types cimport (FLOAT32, FLOAT64, INT32, INT64, UINT8, Call, Tensor, fail, kernel_t)
 from mxcy.ops._kernel cimport Kernel
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
