@@ -89,3 +89,16 @@ def test_default_context():
 def test_dummy_iter():
     dummy = utils.DummyIter(mx.io.NDArrayIter(np.arange(4), None, 2))
     assert [next(dummy).data[0].asnumpy()[0] for _ in range(5)] == [0] * 5
+
+
+def test_statistics():
+    rng = np.random.RandomState(0)
+    assert utils.mean_check(lambda n: rng.normal(1, 2, n), 1, 2, 10000)
+    assert not utils.mean_check(lambda n: rng.normal(1.2, 2, n), 1, 2, 10000)
+    assert utils.var_check(lambda n: rng.normal(1, 2, n), 2, 10000) and not utils.var_check(rng.rand, 2, 10000)
+    buckets, probs = utils.gen_buckets_probs_with_ppf(lambda p: p, 5)
+    assert utils.verify_generator(lambda n: nd.array(rng.rand(n)), buckets, probs, nsamples=1000, success_rate=.6)
+    with pytest.raises(AssertionError, match="distribution"):
+        utils.verify_generator(lambda n: rng.rand(n) ** 2, buckets, probs, nsamples=1000)
+    assert utils.chi_square_check(lambda n: rng.randint(0, 3, n), [0, 1, 2], [1 / 3] * 3, 1000)[0] > .01
+    assert utils.chi_square_check(lambda n: rng.randint(0, 4, n), [0, 1, 2], [1 / 3] * 3, 1000)[0] == 0

@@ -37,17 +37,25 @@ class HybridBlock(Block):
                                  "Derive it from HybridBlock, or use a plain Block (such as Sequential) around it.")
         super().register_child(block, name)
 
-    def hybridize(self, active=True, **kwargs):
-        """Ask that this block be run as one graph. The flags are kept; calls run operator by operator all the same.
+    def hybridize(self, active=True, backend=None, clear=True, static_alloc=False, static_shape=False, inline_limit=2,
+                  forward_bulk_size=None, backward_bulk_size=None, **kwargs):
+        """Ask that this block be run as one graph. The wish is kept; calls run operator by operator all the same.
 
         Parameters
         ----------
         active : bool
+        backend : str, optional
+        clear : bool
+        static_alloc, static_shape : bool
+        inline_limit : int
+        forward_bulk_size, backward_bulk_size : int, optional
         **kwargs
-            Flags such as ``static_alloc`` and ``static_shape``.
+            Further flags.
         """
-        self._active, self._flags = active, kwargs
-        super().hybridize(active, **kwargs)
+        self._active = active
+        self._flags = {"static_alloc": static_alloc, "static_shape": static_shape, "inline_limit": inline_limit,
+                       "forward_bulk_size": forward_bulk_size, "backward_bulk_size": backward_bulk_size, **kwargs}
+        super().hybridize(active, backend=backend, clear=clear, **self._flags)
 
     def infer_shape(self, *args):
         """Complete the unknown shapes of this layer's own parameters from the inputs ``args``."""
@@ -64,11 +72,11 @@ class HybridBlock(Block):
         if not isinstance(x, nd.NDArray):
             raise MXNetTypeError(f"{type(self).__name__} expects an NDArray, got {type(x).__name__}")
         try:
-            arrays = {name: param.data() if len(param._ctx_list or ()) == 1 else param.data(x.context)
-                      for name, param in params.items()}
+            ctx = x.context
+            arrays = {name: param._on(param._data, ctx) for name, param in params.items()}
         except DeferredInitializationError:
             self._complete(x, *args)
-            arrays = {name: param.data(x.context) for name, param in params.items()}
+            arrays = {name: param.data(ctx) for name, param in params.items()}
         return self.hybrid_forward(nd, x, *args, **arrays)
 
     def _complete(self, *args):

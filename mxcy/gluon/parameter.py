@@ -165,8 +165,8 @@ class Parameter:
             self._init_impl(data, ctx)
 
     def _init_impl(self, data, contexts):
-        self._ctx_list = list(contexts)
-        self._data = [data.copyto(ctx) for ctx in self._ctx_list]
+        self._data = [data.copyto(ctx if isinstance(ctx, Context) else Context(ctx)) for ctx in contexts]
+        self._ctx_list = [array.context for array in self._data]
         self._init_grad()
 
     def _init_grad(self):
@@ -220,7 +220,7 @@ class Parameter:
                 return arrays[0]
             ctx = current_context()
         for own, array in zip(self._ctx_list, arrays):
-            if own == ctx:
+            if own is ctx or own == ctx:            # contexts of arrays are the same objects: no call is needed
                 return array
         raise MXNetError(f"Parameter {self.name!r} was not initialized on context {ctx}: it lives on {self._ctx_list}")
 

@@ -216,10 +216,10 @@ def _plain(name):
 def _reconcile(param, key, wanted):
     """Make an existing parameter fit what `ParameterDict.get` asks of it, or raise."""
     present = getattr(param, key, None)
+    if wanted is None or not hasattr(param, key):       # the others, such as allow_deferred_init, are about its making
+        return
     if present is None:
         setattr(param, key, wanted)
-        return
-    if wanted is None:
         return
     if key == "shape":
         wanted = (wanted,) if isinstance(wanted, int) else tuple(wanted)

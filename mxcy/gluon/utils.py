@@ -1,5 +1,4 @@
 """Helpers: splitting batches over devices, clipping gradients, hooks, downloads."""
-import hashlib
 import os
 import warnings
 import weakref
@@ -105,6 +104,7 @@ def clip_global_norm(arrays, max_norm, check_isfinite=True):
 
 def check_sha1(filename, sha1_hash):
     """Whether the file's SHA-1 is ``sha1_hash`` (hexadecimal)."""
+    import hashlib
     with open(filename, "rb") as file:
         return hashlib.file_digest(file, "sha1").hexdigest() == sha1_hash
 

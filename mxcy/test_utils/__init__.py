@@ -4,3 +4,4 @@ from mxcy.test_utils.compare import *
 from mxcy.test_utils.data import *
 from mxcy.test_utils.gradient import *
 from mxcy.test_utils.running import *
+from mxcy.test_utils.statistics import *

@@ -1,6 +1,5 @@
 """DataLoader: batches of a dataset, read ahead by threads."""
 import collections
-import concurrent.futures
 import weakref
 
 from mxcy.base import MXNetError, MXNetValueError
@@ -63,6 +62,7 @@ class DataLoader:
         self._auto_reload = auto_reload and self._num_workers > 0
         self._next_epoch = None
         if self._num_workers:
+            import concurrent.futures
             self._pool = concurrent.futures.ThreadPoolExecutor(self._num_workers, "mxcy loader")
             self._closing = weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
         if self._auto_reload:
@@ -124,7 +124,7 @@ class _Epoch:
         future = self._pending.popleft()
         try:
             return future.result(loader._timeout)
-        except concurrent.futures.TimeoutError:
+        except TimeoutError:
             if future.done():       # the dataset raised it, not we
                 raise
             raise MXNetError(f"DataLoader: a batch took more than timeout={loader._timeout} seconds. Reading a sample "
