@@ -32,7 +32,8 @@ def numeric(name, data):
 
 def check_index(name, n, dtype):
     if n - 1 > EXACT.get(dtype, n):
-        raise MXNetValueError(f"{name}: dtype is {dtype}, which cannot hold all indices of {n} elements; pass dtype='int32'")
+        raise MXNetValueError(f"{name}: dtype is {dtype}, which cannot hold all indices of {n} elements; pass "
+                              "dtype='int32'")
 
 
 sort = Operator("sort", "data", "The elements in ascending or descending order along ``axis``.", aliases=("_npi_sort",),
@@ -54,7 +55,8 @@ def _(F, g, data, axis, is_ascend):
 
 
 argsort = Operator("argsort", "data", "Where the elements of the sorted array are: ``sort(x)[i] == x[argsort(x)[i]]``.",
-                   aliases=("_npi_argsort",), axis=AXIS, is_ascend=Param(bool, True, doc="Whether the smallest comes first."),
+                   aliases=("_npi_argsort",), axis=AXIS,
+                   is_ascend=Param(bool, True, doc="Whether the smallest comes first."),
                    dtype=INDEX)
 argsort.gradient(ZERO)
 argsort.cpu = _order.argsort
@@ -121,8 +123,8 @@ def check_along(name, whole, indices, axis):
         return
     if len(whole) != len(indices) or not -len(whole) <= axis < len(whole) or any(
             n != m for i, (n, m) in enumerate(zip(whole, indices)) if i != axis % len(whole)):
-        raise MXNetValueError(f"{name}: indices of shape {indices} do not fit axis {axis} of shape {whole}; the other axes "
-                              "must agree")
+        raise MXNetValueError(f"{name}: indices of shape {indices} do not fit axis {axis} of shape {whole}; the "
+                              "other axes must agree")
 
 
 @topk_backward.infer_shape

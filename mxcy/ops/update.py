@@ -90,8 +90,8 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
         for i in range(0, num_weights * size, size):
             group, wide = data[i:i + size], "float32" if mixed else data[i]
             if group[1] != group[0] or any(dtype != wide for dtype in group[2:]):
-                raise MXNetTypeError(f"{name}: the arrays of weight {i // size} are {', '.join(group)}; all but the gradient "
-                                     f"must be {wide}, and the gradient of the weight's dtype")
+                raise MXNetTypeError(f"{name}: the arrays of weight {i // size} are {', '.join(group)}; all but the "
+                                     f"gradient must be {wide}, and the gradient of the weight's dtype")
         for dtype in data[num_weights * size:] if preloaded else ():
             if dtype != "float32":
                 raise MXNetTypeError(f"{name}: the rates are {dtype}; expected float32")
