@@ -67,21 +67,22 @@ void row_of(Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, X *scra
     for (Py_ssize_t i = valid; i < n; i++) out[i] = 0;
 }
 
-/* Columns: n elements that stand `stride` apart, in each of `width` <= WIDTH neighbours. */
-template <bool LOG, class X, class Y>
+/* Columns: n elements that stand `stride` apart, in each of `width` <= WIDTH neighbours. MASKED: of column j only the
+ * first valid[j] take part. */
+template <bool LOG, bool MASKED, class X, class Y>
 void columns_of(Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride, Py_ssize_t width, X scale) {
     X top[WIDTH], sum[WIDTH];
     for (Py_ssize_t j = 0; j < width; j++) top[j] = -mxcy::INF<X>, sum[j] = 0;
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
             X value = x[i * stride + j] * scale;
-            value = valid && i >= valid[j] ? -mxcy::INF<X> : value;
+            value = MASKED && i >= valid[j] ? -mxcy::INF<X> : value;
             top[j] = mxcy_reduce::Max::join(top[j], value);
         }
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
             X e = mxcy::exp(x[i * stride + j] * scale - top[j]);
-            e = valid && i >= valid[j] ? 0 : e;
+            e = MASKED && i >= valid[j] ? 0 : e;
             if (!LOG) out[i * stride + j] = (Y)e;
             sum[j] += e;
         }
@@ -89,7 +90,7 @@ void columns_of(Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ss
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
             Y value = LOG ? (Y)(x[i * stride + j] * scale - sum[j]) : (Y)(out[i * stride + j] * sum[j]);
-            out[i * stride + j] = valid && i >= valid[j] ? 0 : value;
+            out[i * stride + j] = MASKED && i >= valid[j] ? 0 : value;
         }
 }
 
@@ -106,7 +107,7 @@ void row_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, Py_ssize_t va
     for (; i < n; i++) out[i] = 0;
 }
 
-template <bool LOG, class X>
+template <bool LOG, bool MASKED, class X>
 void columns_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride,
                       Py_ssize_t width, X scale) {
     X sum[WIDTH] = {};
@@ -114,13 +115,13 @@ void columns_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, const Py_
         for (Py_ssize_t j = 0; j < width; j++) {
             Py_ssize_t at = i * stride + j;
             X term = LOG ? g[at] : g[at] * y[at];
-            sum[j] += valid && i >= valid[j] ? 0 : term;
+            sum[j] += MASKED && i >= valid[j] ? 0 : term;
         }
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
             Py_ssize_t at = i * stride + j;
             X value = LOG ? (g[at] - mxcy::exp(y[at]) * sum[j]) * scale : y[at] * (g[at] - sum[j]) * scale;
-            out[at] = valid && i >= valid[j] ? 0 : value;
+            out[at] = MASKED && i >= valid[j] ? 0 : value;
         }
 }
 
@@ -134,7 +135,7 @@ void short_rows_of(Y *out, const X *x, Py_ssize_t count, Py_ssize_t n, X scale) 
         Py_ssize_t m = count - first < SIDE_BY_SIDE ? count - first : SIDE_BY_SIDE;
         for (Py_ssize_t r = 0; r < m; r++)
             for (Py_ssize_t k = 0; k < n; k++) in[k * SIDE_BY_SIDE + r] = x[r * n + k];
-        columns_of<LOG, X, Y>(result, in, n, nullptr, SIDE_BY_SIDE, m, scale);
+        columns_of<LOG, false, X, Y>(result, in, n, nullptr, SIDE_BY_SIDE, m, scale);
         for (Py_ssize_t r = 0; r < m; r++)
             for (Py_ssize_t k = 0; k < n; k++) out[r * n + k] = result[k * SIDE_BY_SIDE + r];
     }
@@ -151,7 +152,9 @@ void row(bool log, Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, 
 template <class X, class Y>
 void columns(bool log, Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ssize_t stride, Py_ssize_t width,
              X scale) {
-    (log ? columns_of<true, X, Y> : columns_of<false, X, Y>)(out, x, n, valid, stride, width, scale);
+    auto plain = log ? columns_of<true, false, X, Y> : columns_of<false, false, X, Y>;
+    auto masked = log ? columns_of<true, true, X, Y> : columns_of<false, true, X, Y>;
+    (valid ? masked : plain)(out, x, n, valid, stride, width, scale);
 }
 template <class X>
 void row_backward(bool log, X *out, const X *g, const X *y, Py_ssize_t n, Py_ssize_t valid, X scale) {
@@ -160,7 +163,9 @@ void row_backward(bool log, X *out, const X *g, const X *y, Py_ssize_t n, Py_ssi
 template <class X>
 void columns_backward(bool log, X *out, const X *g, const X *y, Py_ssize_t n, const Py_ssize_t *valid,
                       Py_ssize_t stride, Py_ssize_t width, X scale) {
-    (log ? columns_backward_of<true, X> : columns_backward_of<false, X>)(out, g, y, n, valid, stride, width, scale);
+    auto plain = log ? columns_backward_of<true, false, X> : columns_backward_of<false, false, X>;
+    auto masked = log ? columns_backward_of<true, true, X> : columns_backward_of<false, true, X>;
+    (valid ? masked : plain)(out, g, y, n, valid, stride, width, scale);
 }
 }
 #endif
