@@ -84,8 +84,8 @@ class Context:
         """Give the memory that the pool of this device holds unused back to the system."""
         if self.device_type == "gpu":
             raise MXNetError(_NO_GPU.format(self))
-        from mxcy.storage import release     # the pool is above this module, and most programs never ask
-        release()
+        from mxcy.storage import empty_cache        # above this module, and most programs never ask
+        empty_cache()
 
 
 _NO_GPU = "{}: there is no GPU that mxcy can use here; use mx.cpu()"

@@ -5,7 +5,7 @@ cimport numpy as np
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject, PyTypeObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 from libc.string cimport memcpy
 
 from mxcy._types cimport N_DTYPES, itemsize
@@ -207,34 +207,49 @@ cdef int wait_read(NDArray array) except -1:
 # -- the class ---------------------------------------------------------------------------------------------------------
 
 cdef object common_view(NDArray self, object key):
-    """``self[key]`` if it is a view by an integer or a slice of the first axis, else None."""
-    cdef Py_ssize_t index, stop, step = itemsize(self.code)
+    """``self[key]`` if the key is of integers and slices of step 1 that select one run of elements, else None."""
     cdef Py_ssize_t dims[MAX_NDIM]
-    cdef int i
-    if self.rank == 0:
+    cdef Py_ssize_t index, stop, n, stride = self.nelem, offset = 0
+    cdef int axis, rank = 0, count
+    cdef bint several = False                   # an axis so far keeps more than one position: later ones must be whole
+    cdef object part = key
+    cdef bint is_tuple = type(key) is tuple
+    count = <int>PyTuple_GET_SIZE(key) if is_tuple else 1
+    if count > self.rank or count == 0 or self.nelem == 0:
         return None
-    for i in range(1, self.rank):
-        step *= self.dims[i]
-        dims[i] = self.dims[i]
-    if type(key) is int:
-        index = key
-        if index < 0:
-            index += self.dims[0]
-        if not 0 <= index < self.dims[0]:
-            raise MXNetIndexError(f"index {key} is out of bounds for axis 0 of size {self.dims[0]}")
-        if self.rank > 1:
-            return view(self, self.data + index * step, self.code, self.rank - 1, dims + 1)
-        dims[0] = 1
-        return view(self, self.data + index * step, self.code, 1, dims)
-    if type(key) is slice and (key.step is None or key.step == 1):
-        try:
-            index, stop, _ = key.indices(self.dims[0])
-        except TypeError:                       # worded by the general way
+    for axis in range(count):
+        if is_tuple:
+            part = <object>PyTuple_GET_ITEM(key, axis)
+        n = self.dims[axis]
+        stride //= n
+        if type(part) is int:
+            index = part
+            if index < 0:
+                index += n
+            if not 0 <= index < n:
+                raise MXNetIndexError(f"index {part} is out of bounds for axis {axis} of size {n}")
+            stop = index + 1
+        elif type(part) is slice and (part.step is None or part.step == 1):
+            try:
+                index, stop, _ = part.indices(n)
+            except TypeError:                   # worded by the general way
+                return None
+            if stop <= index:                   # what is empty is not a view
+                return None
+            dims[rank] = stop - index
+            rank += 1
+        else:
             return None
-        if stop > index:                        # what is empty is not a view
-            dims[0] = stop - index
-            return view(self, self.data + index * step, self.code, self.rank, dims)
-    return None
+        if several and stop - index != n:
+            return None
+        several = several or stop - index > 1
+        offset += index * stride
+    for axis in range(count, self.rank):
+        dims[rank] = self.dims[axis]
+        rank += 1
+    if rank == 0:
+        dims[0], rank = 1, 1                    # one element is an array of shape (1,), as in MXNet
+    return view(self, self.data + offset * itemsize(self.code), self.code, rank, dims)
 
 
 @cython.freelist(256)

@@ -101,6 +101,26 @@ def is_index_array(k):
 
 # -- regions -----------------------------------------------------------------------------------------------------------
 
+def plain_region(key, shape):
+    """What `region_of` gives, for a key of integers and slices only, else None: the common case, without a detour."""
+    parts = key if type(key) is tuple else (key,)
+    if len(parts) > len(shape):
+        return None
+    ranges, result = [], []
+    for k, n in zip(parts, shape):
+        if type(k) is slice:
+            ranges.append(positions(k, n))
+            result.append(len(ranges[-1]))
+        elif type(k) is int and -n <= k < n:
+            ranges.append(range(k % n, k % n + 1))
+        else:
+            return None
+    for n in shape[len(parts):]:
+        ranges.append(range(n))
+        result.append(n)
+    return ranges, tuple(result) if result or not shape else (1,)
+
+
 def region_of(items, shape):
     """(ranges, result shape) of entries without index arrays; the shape is (1,) where every axis got an int."""
     axes = [k for k in items if k is not None]
@@ -144,10 +164,13 @@ def reshaped(array, shape):
 def getitem(array, key):
     """``array[key]``: a view if the key has no index arrays and its elements lie in one run, else a copy."""
     shape = array.shape
-    items = entries(key, shape)
-    if any(map(is_index_array, items)):
-        return gather(array, items)
-    ranges, result = region_of(items, shape)
+    region = plain_region(key, shape)
+    if region is None:
+        items = entries(key, shape)
+        if any(map(is_index_array, items)):
+            return gather(array, items)
+        region = region_of(items, shape)
+    ranges, result = region
     if 0 in result:
         return new(result, array.dtype, array.context)
     if not is_recording():
@@ -226,12 +249,15 @@ def stacked(indices, shape, ctx):
 def setitem(array, key, value):
     """``array[key] = value``; the value is broadcast and converted to the array's dtype."""
     shape = array.shape
-    items = entries(key, shape)
+    region = plain_region(key, shape)
     value = checked(value, array)
-    if any(map(is_index_array, items)):
-        scatter(array, items, value)
-        return
-    ranges, result = region_of(items, shape)
+    if region is None:
+        items = entries(key, shape)
+        if any(map(is_index_array, items)):
+            scatter(array, items, value)
+            return
+        region = region_of(items, shape)
+    ranges, result = region
     if 0 in result:
         fitted(value, result, array)
         return

@@ -152,7 +152,9 @@ def reshape(self, *shape, **kwargs):
         raise MXNetValueError(f"reshape: no shape given, and the array has {self.size} elements")
     if is_recording():
         return F.Reshape(self, shape=shape, reverse=reverse)
-    return self.view(0, infer_reshape(self.shape, tuple(shape), reverse))
+    if min(shape, default=0) > 0 and math.prod(shape) == self.size:     # sizes without special numbers
+        return self.view(0, shape)
+    return self.view(0, infer_reshape(self.shape, shape, reverse))
 
 
 def expand_dims(self, axis, inplace=False):
