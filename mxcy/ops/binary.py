@@ -23,31 +23,26 @@ both("add", "The sum.", (lambda g: g, lambda g: g),
 both("sub", "The difference.", (lambda g: g, lambda F, g: F.negative(g)),
      ("elemwise_sub", "_sub", "_minus", "_Minus", "_sparse_elemwise_sub"),
      "broadcast_sub", ("broadcast_minus", "_sparse_broadcast_sub", "_sparse_broadcast_minus"))
-both("mul", "The product.", (lambda F, g, rhs: F.broadcast_mul(g, rhs), lambda F, g, lhs: F.broadcast_mul(g, lhs)),
+both("mul", "The product.", (lambda g, rhs: g * rhs, lambda g, lhs: g * lhs),
      ("elemwise_mul", "_mul", "_Mul", "_sparse_elemwise_mul"), "broadcast_mul", ("_sparse_broadcast_mul",))
 both("div", "The quotient.",
-     (lambda F, g, rhs: F.broadcast_div(g, rhs),
-      lambda F, g, rhs, out: F.negative(F.broadcast_div(F.elemwise_mul(g, out), rhs))),
+     (lambda g, rhs: g / rhs, lambda F, g, rhs, out: F.negative(g * out / rhs)),
      ("elemwise_div", "_div", "_Div", "_sparse_elemwise_div"), "broadcast_div", ("_sparse_broadcast_div",))
 both("mod", "The remainder of the division, with the sign of ``rhs``; 0 where ``rhs`` is 0.",
-     (lambda g: g, lambda F, g, lhs, rhs: F.negative(F.elemwise_mul(g, F.floor(F.broadcast_div(lhs, rhs))))),
+     (lambda g: g, lambda F, g, lhs, rhs: F.negative(g * F.floor(lhs / rhs))),
      ("_mod", "_Mod"), "broadcast_mod")
 both("power", "``lhs ** rhs``",
-     (lambda F, g, lhs, rhs: F.elemwise_mul(g, F.broadcast_mul(F.broadcast_power(lhs, rhs - 1), rhs)),
-      lambda F, g, lhs, out: F.broadcast_mul(F.elemwise_mul(g, out), F.log(lhs))),
+     (lambda g, lhs, rhs: g * rhs * lhs ** (rhs - 1), lambda F, g, lhs, out: g * out * F.log(lhs)),
      ("_power", "_Power"), "broadcast_power")
 both("hypot", "``sqrt(lhs ** 2 + rhs ** 2)``",
-     (lambda F, g, lhs, out: F.broadcast_mul(F.elemwise_div(g, out), lhs),
-      lambda F, g, rhs, out: F.broadcast_mul(F.elemwise_div(g, out), rhs)),
+     (lambda g, lhs, out: g / out * lhs, lambda g, rhs, out: g / out * rhs),
      ("_hypot", "_Hypot"), "broadcast_hypot")
 both("maximum", "The greater one; NaN if one of them is. The gradient of equal ones goes to ``lhs``.",
-     (lambda F, g, lhs, rhs: F.elemwise_mul(g, F.broadcast_greater_equal(lhs, rhs)),
-      lambda F, g, lhs, rhs: F.elemwise_mul(g, F.broadcast_lesser(lhs, rhs))),
+     (lambda g, lhs, rhs: g * (lhs >= rhs), lambda g, lhs, rhs: g * (lhs < rhs)),
      ("_maximum", "_Maximum"), "broadcast_maximum", ("_npi_maximum",),
      axis=Param(int, None, doc="Ignored; scripts written for MXNet pass it."))
 both("minimum", "The lesser one; NaN if one of them is. The gradient of equal ones goes to ``lhs``.",
-     (lambda F, g, lhs, rhs: F.elemwise_mul(g, F.broadcast_lesser_equal(lhs, rhs)),
-      lambda F, g, lhs, rhs: F.elemwise_mul(g, F.broadcast_greater(lhs, rhs))),
+     (lambda g, lhs, rhs: g * (lhs <= rhs), lambda g, lhs, rhs: g * (lhs > rhs)),
      ("_minimum", "_Minimum"), "broadcast_minimum", ("_npi_minimum",))
 
 COMPARISONS = {

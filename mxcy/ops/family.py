@@ -3,6 +3,7 @@
 The shape rules are single functions, so that a caller can recognise them and take a shorter way.
 """
 import inspect
+from operator import itemgetter
 
 from mxcy.base import MXNetValueError
 from mxcy.ops.operator import ZERO, Operator
@@ -54,7 +55,8 @@ def unary(name, doc, cpu, gradient=None, cuda=None, aliases=(), **params):
 def binary(name, doc, cpu, gradient, aliases=(), shape=elementwise_shape, **params):
     """An elementwise operator of two inputs ``lhs`` and ``rhs``.
 
-    ``gradient`` is `ZERO`, or a pair of rules for the two inputs, written as if nothing were broadcast.
+    ``gradient`` is `ZERO`, or a pair of rules for the two inputs, written as if nothing were broadcast: arithmetic on
+    what a rule receives broadcasts.
     """
     operator = Operator(name, "lhs rhs", doc, aliases=aliases, **params)
     operator.infer_shape(shape)
@@ -64,23 +66,37 @@ def binary(name, doc, cpu, gradient, aliases=(), shape=elementwise_shape, **para
 
 
 def pair(left, right, reduce):
-    """One gradient rule from those of lhs and rhs; ``reduce``: sum each gradient to the shape of its input."""
-    rules = [(name, rule, tuple(inspect.signature(rule).parameters)) for name, rule in (("lhs", left), ("rhs", right))]
-    names = tuple(dict.fromkeys(["F", "needs", *(("lhs", "rhs") if reduce else ()), *rules[0][2], *rules[1][2]]))
+    """One gradient rule from those of lhs and rhs, each called only if its gradient is wanted.
+
+    ``reduce``: the inputs were broadcast, so each gradient is summed to the shape of its input.
+    """
+    wanted = [tuple(inspect.signature(rule).parameters) for rule in (left, right)]
+    names = tuple(dict.fromkeys(["needs", "F", "lhs", "rhs", *wanted[0], *wanted[1]] if reduce else
+                                ["needs", *wanted[0], *wanted[1]]))
+    left_values, right_values = (picker(*map(names.index, wanted[i])) for i in (0, 1))
 
     def gradient(*values):
-        given = dict(zip(names, values))
-        grads = [None, None]
-        for i, (name, rule, wanted) in enumerate(rules):
-            if given["needs"][i]:
-                grads[i] = rule(*[given[key] for key in wanted])
-                if reduce:
-                    grads[i] = given["F"]._reduce_like(grads[i], given[name])
-        return tuple(grads)
+        first, second = values[0]
+        return (left(*left_values(values)) if first else None, right(*right_values(values)) if second else None)
 
-    gradient.__signature__ = inspect.Signature(
+    def reduced(*values):
+        F, lhs, rhs = values[1:4]
+        lhs_grad, rhs_grad = gradient(*values)
+        if lhs_grad is not None and lhs_grad.shape != lhs.shape:
+            lhs_grad = F._reduce_like(lhs_grad, lhs)
+        if rhs_grad is not None and rhs_grad.shape != rhs.shape:
+            rhs_grad = F._reduce_like(rhs_grad, rhs)
+        return lhs_grad, rhs_grad
+
+    rule = reduced if reduce else gradient
+    rule.__signature__ = inspect.Signature(
         [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names])
-    return gradient
+    return rule
+
+
+def picker(*positions):
+    """A function that picks these items of a tuple, as a tuple."""
+    return itemgetter(*positions) if len(positions) > 1 else lambda values: (values[positions[0]],)
 
 
 def scalar(name, doc, cpu, gradient, aliases=(), **params):
