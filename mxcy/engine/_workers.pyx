@@ -90,8 +90,8 @@ cdef bint lane_is_open() noexcept nogil:
 
 
 cdef bint has_work() noexcept nogil:
-    """Whether there is a task for this thread. A waiting one helps while fewer tasks run than there are workers."""
-    if me < 0 and depth == 0 and load(&running, SEQ_CST) >= n_workers:
+    """Whether there is a task for this thread. No more run than there are workers, whoever runs them."""
+    if depth == 0 and load(&running, SEQ_CST) >= n_workers:
         return 0
     return may_take(&general) or lane_is_open()
 
@@ -101,8 +101,7 @@ cdef Task* take() noexcept nogil:
     cdef Task* task = NULL
     if not has_work():
         return NULL
-    add(&running, 1, SEQ_CST)
-    if not load(&paused, SEQ_CST):
+    if (add(&running, 1, SEQ_CST) <= n_workers or depth) and not load(&paused, SEQ_CST):
         spin_lock(&lock)
         if lane_is_open():
             task = ready_pop(&lane)
@@ -112,6 +111,7 @@ cdef Task* take() noexcept nogil:
         spin_unlock(&lock)
     if task == NULL:
         add(&running, -1, SEQ_CST)
+        pass_on()
     return task
 
 
@@ -127,6 +127,16 @@ cdef void enqueue(Task* task) noexcept nogil:
         return
     if load(&nested, SEQ_CST) or load(&running, SEQ_CST) < n_workers:
         wake_waiters()
+
+
+cdef void pass_on() noexcept nogil:
+    """Wake somebody for what is queued: a worker sleeps although there is work if enough threads were running."""
+    if load(&paused, SEQ_CST):
+        return
+    if load(&lane.count, SEQ_CST) and not load(&lane_busy, SEQ_CST):
+        bed_wake(&lane_bed, &mutex)
+    if load(&general.count, SEQ_CST):
+        bed_wake(&general_bed, &mutex) or bed_wake(&lane_bed, &mutex)
 
 
 cdef bint goes_before(Task* task, Task* other) noexcept nogil:
@@ -179,6 +189,7 @@ cdef void work(Task* task, done_t done, void* what) noexcept nogil:
     depth -= 1
     omp_set_num_threads(threads)
     add(&running, -1, SEQ_CST)
+    pass_on()
 
 
 # --- threads --------------------------------------------------------------------------------------------------------
@@ -283,8 +294,6 @@ cdef void wait_slice(done_t done, void* what) noexcept nogil:
         add(&nested, -<int>(depth > 0), SEQ_CST)
         add(&waiting, -1, SEQ_CST)
         pthread_mutex_unlock(&mutex)
-    if load(&lane.count, SEQ_CST) and not load(&lane_busy, SEQ_CST):
-        bed_wake(&lane_bed, &mutex)                     # this thread may have been in the lane, others take the next
 
 
 cdef void wake_waiters() noexcept nogil:

@@ -14,11 +14,11 @@ ROOT = Path(__file__).parents[2]
 def script():
     """A function that runs Python source and returns its output; fails on a nonzero status or a hang."""
     def run(source, *arguments, workers=2, serial=False, timeout=60, status=0, **environment):
-        env = dict(os.environ, MXCY_NUM_THREADS=str(workers), PYTHONFAULTHANDLER="1",
-                   MXCY_ENGINE_TYPE="NaiveEngine" if serial else "ThreadedEngine", **environment)
+        env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+        env |= {"MXCY_NUM_THREADS": str(workers), "PYTHONFAULTHANDLER": "1",
+                "MXCY_ENGINE_TYPE": "NaiveEngine" if serial else "ThreadedEngine"} | environment
         path = (str(ROOT), str(Path(__file__).parent), env.get("PYTHONPATH"))
         env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        env.pop("OMP_NUM_THREADS", None)
         command = [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)
         assert done.returncode == status, done.stdout + done.stderr
