@@ -95,15 +95,13 @@ def restore(settings, current):
 
     A schedule that mxcy does not know is an error, unless ``current`` has one of that name, which is then kept.
     """
-    name = settings["name"]
-    if name not in Optimizer.opt_registry:
-        raise MXNetValueError(f"the states were saved with the optimizer {name!r}, which is not registered here")
-    optimizer = object.__new__(Optimizer.opt_registry[name])
-    optimizer.__dict__.update(_unplain(settings["attributes"]), param_dict=current.param_dict,
-                              sym_info=current.sym_info,
-                              lr_scheduler=_schedule(settings["lr_scheduler"], current.lr_scheduler))
-    counts = optimizer._all_index_update_counts
-    optimizer._index_update_count = counts.setdefault(0, {})
+    try:
+        optimizer = _revive(Optimizer.opt_registry.get(settings["name"]), settings)
+        optimizer.__dict__.update(param_dict=current.param_dict, sym_info=current.sym_info,
+                                  lr_scheduler=_schedule(settings["lr_scheduler"], current.lr_scheduler))
+        optimizer._set_current_context(0)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise MXNetValueError(f"the settings of the optimizer are damaged: {error!r}") from error
     return optimizer
 
 
@@ -111,14 +109,23 @@ def _schedule(settings, current):
     if settings is None:
         return None
     if current is not None and type(current).__name__ == settings["name"]:
-        schedule = object.__new__(type(current))
-    elif settings["name"] in lr_scheduler.__all__:
-        schedule = object.__new__(getattr(lr_scheduler, settings["name"]))
-    else:
-        raise MXNetValueError(f"the states were saved with the schedule {settings['name']}, which is not part of mxcy: "
-                              "give the optimizer such a schedule before loading")
-    schedule.__dict__.update(_unplain(settings["attributes"]))
-    return schedule
+        return _revive(type(current), settings)
+    known = settings["name"] in lr_scheduler.__all__
+    return _revive(getattr(lr_scheduler, settings["name"]) if known else None, settings)
+
+
+def _revive(kind, settings):
+    """An object of the class ``kind`` with the attributes of ``settings``, none of which may hide a method."""
+    if kind is None:
+        raise MXNetValueError(f"the states were saved with {settings['name']!r}, which is not known here: register such "
+                              "an optimizer, or give the optimizer such a schedule, before loading")
+    attributes = _unplain(settings["attributes"])
+    for name in attributes:
+        if callable(getattr(kind, name, None)):
+            raise MXNetValueError(f"the states set {kind.__name__}.{name}, which is a method")
+    revived = object.__new__(kind)
+    revived.__dict__.update(attributes)
+    return revived
 
 
 # -- MXNet's form ------------------------------------------------------------------------------------------------------

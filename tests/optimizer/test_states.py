@@ -100,3 +100,28 @@ def test_refuses_an_unknown_schedule():
     settings["lr_scheduler"]["name"] = "Elsewhere"
     with pytest.raises(ValueError, match="Elsewhere"):
         states.restore(settings, mx.optimizer.create("sgd"))
+
+
+def test_refuses_to_hide_methods():
+    settings = states.settings_of(mx.optimizer.create("sgd"))
+    settings["attributes"]["pairs"].append(["update", 3])
+    with pytest.raises(ValueError, match="SGD.update"):
+        states.restore(settings, mx.optimizer.create("sgd"))
+
+
+def test_damaged_files_are_errors_of_ours():
+    """Bytes changed, removed and added at random: an MXNetError or other values, and nothing else."""
+    updater = mx.optimizer.get_updater(mx.optimizer.create("adam", lr_scheduler=mx.lr_scheduler.PolyScheduler(
+        9, base_lr=0.001)))
+    run(updater, 1)
+    rng, content = np.random.RandomState(0), updater.get_states(dump_optimizer=True)
+    for _ in range(1000):
+        damaged = bytearray(content)
+        for _ in range(rng.randint(1, 6)):
+            at = rng.randint(len(damaged) + 1)
+            damaged[at:at + rng.randint(4)] = rng.bytes(rng.randint(4))
+        try:
+            _, settings = states.loads(bytes(damaged))
+            states.restore(settings, updater.optimizer)
+        except mx.MXNetError:
+            pass
