@@ -139,7 +139,7 @@ def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bi
     try:
         for array, given in zip(heads, head_grads):
             if given is None:
-                given = F._ones(shape=array.shape, dtype=array.dtype_name, ctx=str(array.context))
+                given = F.ones_like(array)
             elif not isinstance(given, NDArray) or given.shape != array.shape:
                 raise MXNetValueError(f"a head gradient has shape {getattr(given, 'shape', given)}; its head has {array.shape}")
             origin = <Origin>array.node
