@@ -48,9 +48,9 @@ def infer_shapes(operator, params, names, shapes):
         for name in names if not operator.variadic else ():
             wanted = result.get(name)
             if wanted is not None and tuple(wanted) != given[name]:
-                others = ", ".join(f"{n} of shape {given[n]}" for n in names if n != name and n not in result)
+                others = [f"{n} of shape {given[n]}" for n in names if n != name and n not in result]
                 raise MXNetValueError(f"{operator.name}: {name} has shape {given[name]}, but "
-                                      f"{others or 'the parameters'} {'need' if ',' in others else 'needs'} "
+                                      f"{', '.join(others) or 'the parameters'} {'needs' if len(others) == 1 else 'need'} "
                                       f"{tuple(wanted)}")
         named = len(operator.outputs) >= count
         result = [result[name] for name in operator.outputs[:count]] if named else result["out"]
