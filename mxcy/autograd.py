@@ -1,7 +1,7 @@
 """Automatic differentiation of imperative code."""
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.imperative import _tape
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.imperative._state import Scope, is_recording, is_training, set_recording, set_training
 from mxcy.ndarray._ndarray import NDArray
 

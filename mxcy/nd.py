@@ -3,7 +3,7 @@ import types
 
 from mxcy import autograd, random
 from mxcy.base import nearest
-from mxcy.imperative._invoke import Function
+from mxcy.imperative._function import Function
 from mxcy.ndarray import arithmetic
 from mxcy.ndarray._ndarray import NDArray, install, waitall
 from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace,

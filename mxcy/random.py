@@ -5,7 +5,7 @@ own, and ``shape`` is what is drawn from each. A seed gives the same numbers wha
 process starts with seed 0.
 """
 from mxcy.base import MXNetTypeError, nearest
-from mxcy.imperative._invoke import F, Function
+from mxcy.imperative._function import F, Function
 from mxcy.ndarray._ndarray import NDArray
 from mxcy.ops import _generator
 from mxcy.ops.operator import REGISTRY

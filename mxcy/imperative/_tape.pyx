@@ -7,12 +7,17 @@ once. Iterative, as graphs may be deep.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from mxcy.imperative._invoke cimport Node, Origin, Variable, arithmetic, assign, detached
+from mxcy.imperative._arithmetic cimport arithmetic
+from mxcy.imperative._bound cimport Signature
+from mxcy.imperative._execute cimport assign
+from mxcy.imperative._record cimport (WANT_F, WANT_G, WANT_GS, WANT_INPUT, WANT_INPUTS, WANT_NEEDS, WANT_OUTPUT, WANT_TRAIN,
+                                      WANT_VALUE, Node, Origin, Rule, Variable, detached)
 from mxcy.imperative._state cimport State, state
-from mxcy.ndarray._ndarray cimport ADD, NDArray
+from mxcy.ndarray._ndarray cimport ADD, NDArray, dims_tuple
 
 from mxcy.base import MXNetError, MXNetValueError
-from mxcy.imperative._invoke import F, apply_rule
+from mxcy.dtype import NAMES
+from mxcy.imperative._function import F
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject* o)
@@ -62,6 +67,66 @@ def attach_function(function, inputs, outputs):
 def is_recorded(NDArray array not None):
     """Whether autograd knows where the array comes from."""
     return array.node is not None
+
+
+cdef tuple apply_rule(Node node, list grads, bint create_graph):
+    """Gradients of the inputs of a recorded call, from those of its outputs: a tuple of arrays and Nones."""
+    cdef Rule rule = node.rule
+    cdef list args = []
+    cdef int kind
+    if rule.function is None:
+        raise MXNetError(f"{node.bound.operator.name} is not differentiable; use detach() or autograd.pause() around it")
+    for kind, what in rule.wants:
+        if kind == WANT_F:
+            args.append(F)
+        elif kind == WANT_G:
+            args.append(grads[0] if grads[0] is not None else zero_gradient(node, 0))
+        elif kind == WANT_INPUT:
+            args.append(saved_input(node, what, create_graph))
+        elif kind == WANT_OUTPUT:
+            args.append(saved_output(node, what, create_graph))
+        elif kind == WANT_VALUE:
+            args.append(what)
+        elif kind == WANT_GS:
+            args.append(tuple(grads))
+        elif kind == WANT_INPUTS:
+            args.append([saved_input(node, i, create_graph) for i in range(len(node.parents))])
+        elif kind == WANT_NEEDS:
+            args.append(tuple([parent is not None for parent in node.parents]))
+        elif kind == WANT_TRAIN:
+            args.append(node.train)
+        else:
+            args.append(node.scalar)
+    result = rule.function(*args, **rule.constants) if rule.constants else rule.function(*args)
+    if result is None:
+        return (None,) * len(node.parents)
+    if isinstance(result, NDArray):
+        result = (result,)
+    if len(result) < len(node.parents):
+        return tuple(result) + (None,) * (len(node.parents) - len(result))
+    return tuple(result)
+
+
+cdef NDArray saved_input(Node node, int i, bint create_graph):
+    cdef NDArray array = node.inputs[i]
+    if create_graph and array.node is not node.parents[i]:
+        array = detached(array)
+        array.node, array.node_index = node.parents[i], node.indices[i]
+    return array
+
+
+cdef NDArray saved_output(Node node, int i, bint create_graph):
+    cdef NDArray array = node.outputs[i]
+    if create_graph and i < node.count:
+        array = detached(array)
+        array.node, array.node_index = node, i
+    return array
+
+
+cdef object zero_gradient(Node node, int i):
+    """Zeros in the shape of an output that received no gradient."""
+    cdef Signature s = node.signature
+    return F._zeros(shape=dims_tuple(s.ranks[i], s.dims[i]), dtype=NAMES[s.codes[i]])
 
 
 cdef object add(object sum_, object term):

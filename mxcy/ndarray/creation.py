@@ -6,7 +6,7 @@ import numpy as np
 
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.dtype import NUMPY, dtype_name
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.ndarray._ndarray import NDArray, from_numpy_copy, from_numpy_shared, new
 
 __all__ = ["arange", "array", "concatenate", "empty", "eye", "from_numpy", "full", "histogram", "linspace", "moveaxis",

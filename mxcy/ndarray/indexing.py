@@ -11,7 +11,7 @@ import numbers
 import numpy as np
 
 from mxcy.base import MXNetIndexError, MXNetTypeError, MXNetValueError
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.imperative._state import is_recording
 from mxcy.ndarray._ndarray import NDArray, from_numpy_copy, new
 

@@ -2,7 +2,7 @@
 import numpy as np
 
 from mxcy.base import MXNetNotImplementedError, MXNetTypeError, MXNetValueError
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.ndarray._memory import from_capsule, numpy_view, to_capsule
 from mxcy.ndarray._ndarray import NDArray, from_numpy_copy
 

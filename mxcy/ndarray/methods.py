@@ -5,7 +5,7 @@ import numbers
 from mxcy.base import MXNetNotImplementedError, MXNetTypeError, MXNetValueError
 from mxcy.context import Context
 from mxcy.dtype import dtype_name
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.imperative._state import is_recording
 from mxcy.ndarray import display, indexing, interop
 from mxcy.ndarray._ndarray import NDArray, new

@@ -2,7 +2,7 @@
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops.operator import call_rule
 
-__all__ = ["infer"]
+__all__ = ["infer", "named"]
 
 
 def infer(operator, params, names, shapes, dtypes):
@@ -79,3 +79,8 @@ def infer_types(operator, params, names, dtypes, count):
     elif isinstance(result, str):
         result = [result] * count
     return list(result)
+
+
+def named(operator, error):
+    """The error, with the operator's name in its message."""
+    return error if operator.name in str(error) else type(error)(f"{operator.name}: {error}")

@@ -11,7 +11,7 @@ import numpy as np
 
 import mxcy as mx
 from mxcy.dtype import NUMPY
-from mxcy.imperative._invoke import F
+from mxcy.imperative._function import F
 from mxcy.ops.operator import lookup
 
 __all__ = ["Case", "away_from", "booleans", "const", "distinct", "integers", "normal", "positive", "uniform"]

@@ -1,0 +1,201 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Bound: an operator with parsed and packed parameters. Signature: what the shapes and dtypes of the inputs imply."""
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+from mxcy._types cimport MAX_NDIM, Call, Tensor, itemsize
+from mxcy.engine._engine cimport lane_threads
+from mxcy.ndarray._ndarray cimport NDArray, as_tensor
+from mxcy.ops._kernel cimport KernelInfo
+
+import struct
+
+from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
+from mxcy.dtype import CODES, NAMES
+from mxcy.ops.infer import infer, named
+
+cdef enum:
+    KEY = 96                        # numbers of a signature that a call keeps on the stack
+    SIGNATURES = 512                # remembered per Bound
+
+cdef double FLOP_NS = 0.015         # of one thread, for kernels that count operations
+
+
+cdef class Signature:
+    def __dealloc__(self):
+        cdef int i
+        if self.dims != NULL:
+            for i in range(self.count):
+                free(self.dims[i])
+        free(self.dims)
+        free(self.codes)
+        free(self.ranks)
+        free(self.writes)
+
+
+cdef Signature make_signature(list outputs):
+    """From a list of (shape, dtype name)."""
+    cdef Signature result = Signature.__new__(Signature)
+    cdef int count = len(outputs), i, axis
+    cdef Py_ssize_t room, size
+    result.codes = <int*>calloc(count + 1, sizeof(int))
+    result.ranks = <int*>calloc(count + 1, sizeof(int))
+    result.dims = <Py_ssize_t**>calloc(count + 1, sizeof(Py_ssize_t*))
+    if result.codes == NULL or result.ranks == NULL or result.dims == NULL:
+        raise MemoryError
+    result.count = count
+    for i in range(count):
+        shape, dtype = outputs[i]
+        result.codes[i], result.ranks[i] = CODES[dtype], len(shape)
+        if result.ranks[i] > MAX_NDIM:
+            raise MXNetValueError(f"a result of shape {shape} has {len(shape)} axes; at most {MAX_NDIM} are possible")
+        result.dims[i] = <Py_ssize_t*>malloc((result.ranks[i] + 1) * sizeof(Py_ssize_t))
+        if result.dims[i] == NULL:
+            raise MemoryError
+        room, size = <Py_ssize_t>0x7fffffffffffffff // itemsize(result.codes[i]), 1
+        for axis in range(result.ranks[i]):
+            if not 0 <= shape[axis] < 1 << 62 or (shape[axis] and size > room // <Py_ssize_t>shape[axis]):
+                raise MXNetValueError(f"a result of shape {shape} and dtype {dtype} is not possible: sizes must be "
+                                      f"0 or more, and the bytes fit in 63 bits")
+            result.dims[i][axis] = shape[axis]
+            size *= shape[axis] if shape[axis] else 1
+    return result
+
+
+@cython.cdivision(True)
+cdef Signature signature_of(Bound bound, tuple inputs):
+    """What the inputs' shapes and dtypes imply; from memory where they were seen before."""
+    cdef int64_t stack[KEY]
+    cdef int64_t* key = stack
+    cdef Py_ssize_t n = PyTuple_GET_SIZE(inputs), i, at = 0, need = 0
+    cdef NDArray array
+    cdef int axis
+    cdef Signature found
+    for i in range(n):
+        need += 1 + (<NDArray>PyTuple_GET_ITEM(inputs, i)).rank
+    if need > KEY:
+        key = <int64_t*>malloc(need * sizeof(int64_t))
+        if key == NULL:
+            raise MemoryError
+    try:
+        for i in range(n):
+            array = <NDArray>PyTuple_GET_ITEM(inputs, i)
+            key[at] = array.code << 8 | array.rank
+            at += 1
+            for axis in range(array.rank):
+                key[at] = array.dims[axis]
+                at += 1
+        found = bound.last
+        if found is not None and PyBytes_GET_SIZE(found.key) == at * 8 \
+                and memcmp(PyBytes_AS_STRING(found.key), key, at * 8) == 0:
+            return found
+        name = PyBytes_FromStringAndSize(<char*>key, at * 8)
+    finally:
+        if key != stack:
+            free(key)
+    found = bound.signatures.get(name)
+    if found is None:
+        found = infer_signature(bound, inputs)
+        if len(bound.signatures) >= SIGNATURES:
+            bound.signatures.clear()
+        found.key = name
+        bound.signatures[name] = found
+    bound.last = found
+    return found
+
+
+cdef Signature infer_signature(Bound bound, tuple inputs):
+    cdef Signature result
+    cdef NDArray array
+    operator = bound.operator
+    names = operator.input_names(bound.params, len(inputs))
+    if len(names) != len(inputs):
+        raise MXNetTypeError(f"{operator.name}: {len(inputs)} inputs given; expected {len(names)} ({', '.join(names)})")
+    shapes = [array.shape for array in inputs]
+    try:
+        result = make_signature(infer(operator, bound.params, names, shapes, [array.dtype_name for array in inputs]))
+    except MXNetError as error:
+        raise named(operator, error) from error.__cause__
+    result.visible = operator.output_counts(bound.params, len(inputs))[1]
+    changed = operator.changed_inputs(bound.params, names)
+    if changed:
+        result.writes = <char*>calloc(len(names), 1)
+        if result.writes == NULL:
+            raise MemoryError
+        for at in changed:
+            result.writes[<int>at] = 1
+    cdef KernelInfo* info = &bound.kernel.info
+    cdef int code
+    if bound.kernel.dispatch >= 0 and inputs:
+        code = (<NDArray>inputs[min(bound.kernel.dispatch, len(inputs) - 1)]).code
+    else:
+        code = result.codes[0]
+    result.run = info.table[code]
+    if result.run == NULL:
+        raise MXNetTypeError(f"{operator.name} does not take {NAMES[code]}; it takes "
+                             f"{', '.join(NAMES[c] for c in bound.kernel.dtypes)}. Convert with astype().")
+    # Cost and scratch follow from the shapes alone, so a dummy call finds them once.
+    cdef int n_in = len(inputs), i, axis
+    cdef Tensor* tensors = <Tensor*>calloc(n_in + result.count + 1, sizeof(Tensor))
+    cdef Call call
+    cdef Py_ssize_t largest = 1
+    if tensors == NULL:
+        raise MemoryError
+    memset(&call, 0, sizeof(Call))
+    call.params, call.info, call.n_inputs, call.n_outputs = bound_params(bound), info, n_in, result.count
+    call.threads = lane_threads()
+    for i in range(n_in):
+        as_tensor(<NDArray>inputs[i], &tensors[i])
+        largest = max(largest, tensors[i].size)
+    for i in range(result.count):
+        tensors[n_in + i].dtype, tensors[n_in + i].ndim = result.codes[i], result.ranks[i]
+        tensors[n_in + i].shape, tensors[n_in + i].size = result.dims[i], 1
+        for axis in range(result.ranks[i]):
+            tensors[n_in + i].size *= result.dims[i][axis]
+        largest = max(largest, tensors[n_in + i].size)
+    result.cost = info.cost * largest
+    if info.flops != NULL:
+        result.cost = max(result.cost, info.flops(tensors, tensors + n_in, &call) * FLOP_NS)
+    result.workspace = info.workspace(tensors, tensors + n_in, &call) if info.workspace != NULL else 0
+    free(tensors)
+    return result
+
+
+cdef void* bound_params(Bound bound) noexcept:
+    """The kernel's parameters, 16 bytes into their allocation so that they are aligned."""
+    return NULL if bound.packed == NULL else <void*>(<char*>bound.packed + 16)
+
+
+cdef class Bound:
+    """An operator with parsed parameters."""
+
+    def __init__(self, operator, dict given):
+        self.operator = operator
+        self.params = operator.parse(given)
+        # The name is read by tasks that may outlive everything but the table.
+        self.name = PyUnicode_AsUTF8(operator.name)
+        self.random = operator.random
+        self.compose = operator.rules.get("compose")
+        self.signatures = {}
+        cdef bytes packed
+        if self.compose is None:
+            self.kernel = operator.kernel(self.params)
+            if self.kernel.pack is not None:
+                try:
+                    packed = self.kernel.pack(self.params)
+                except (struct.error, OverflowError) as error:
+                    raise MXNetValueError(f"{operator.name}: a parameter is out of range: {error}") from error
+                self.packed = <Packed*>malloc(16 + len(packed) + 8)
+                if self.packed == NULL:
+                    raise MemoryError
+                self.packed.refs = 1
+                memcpy(<char*>self.packed + 16, PyBytes_AS_STRING(packed), len(packed))
+
+    def __dealloc__(self):
+        if self.packed != NULL and packed_last(&self.packed.refs):
+            free(self.packed)

@@ -1,0 +1,233 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""What users call: operators as Python functions and methods, and ``F``, all of them by registered name."""
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+
+from mxcy.imperative._bound cimport Bound
+from mxcy.imperative._invoke cimport invoke, number
+from mxcy.ndarray._ndarray cimport NDArray
+
+import numpy
+
+from mxcy.base import MXNetTypeError
+from mxcy.ops.operator import lookup
+
+cdef enum:
+    BOUNDS = 512                    # remembered per function
+
+
+cdef class Function:
+    """What users call: parses its arguments and invokes the operator."""
+    cdef readonly object operator
+    cdef str name
+    cdef dict bounds
+    cdef object names               # input names -> position
+    cdef list params
+    cdef int n_inputs
+    cdef bint variadic, has_ctx, scalar
+
+    def __init__(self, operator, str name):
+        self.operator, self.name = operator, name
+        self.bounds = {}
+        self.variadic, self.scalar = operator.variadic, operator.scalar is not None
+        self.names = {} if self.variadic else {n: i for i, n in enumerate(operator.inputs)}
+        self.n_inputs = len(self.names)
+        self.params = (["scalar"] if self.scalar else []) + list(operator.params)
+        self.has_ctx = "ctx" in operator.params
+
+    @property
+    def __name__(self):
+        return self.name
+
+    @property
+    def __qualname__(self):
+        return self.name
+
+    @property
+    def __doc__(self):
+        return self.operator.document()
+
+    @property
+    def __signature__(self):
+        return self.operator.signature()
+
+    def __repr__(self):
+        return f"<operator {self.name}>"
+
+    def __get__(self, instance, owner):
+        return self if instance is None else Method(self, instance)
+
+    def __reduce__(self):
+        return function, (self.operator.name, self.name)
+
+    def __call__(self, *args, **kwargs):
+        cdef tuple inputs
+        cdef object out = None, key
+        cdef double scalar = 0
+        cdef Bound bound
+        cdef Py_ssize_t n = PyTuple_GET_SIZE(args), i
+        # The usual call has arrays first and then parameters by name, seen before: then nothing needs sorting out.
+        if not self.scalar and (self.variadic or n == self.n_inputs):
+            for i in range(n):
+                if not isinstance(<object>PyTuple_GET_ITEM(args, i), NDArray):
+                    break
+            else:
+                key = tuple(kwargs.items())
+                if self.variadic:
+                    key += (("num_args", n),)
+                try:
+                    bound = self.bounds.get(key)
+                except TypeError:               # a list among the parameters
+                    bound = None
+                if bound is not None:
+                    return invoke(bound, args, None, 0)
+        inputs, params, out = self.split(args, kwargs)
+        if self.scalar:
+            scalar = number(self.name, params.pop("scalar", self.operator.scalar))
+        bound = self.bind(params)
+        return invoke(bound, inputs, out, scalar)
+
+    cdef Bound bind(self, dict params):
+        cdef Bound bound
+        key = tuple(params.items())
+        try:
+            bound = self.bounds.get(key)
+        except TypeError:                       # a list, say
+            params = {k: freeze(v) for k, v in params.items()}
+            key = tuple(params.items())
+            try:
+                bound = self.bounds.get(key)
+            except TypeError:
+                return Bound(self.operator, params)
+        if bound is None:
+            bound = Bound(self.operator, params)
+            if len(self.bounds) >= BOUNDS:
+                self.bounds.clear()
+            self.bounds[key] = bound
+        return bound
+
+    cdef tuple split(self, tuple args, dict kwargs):
+        """(inputs, given parameters, out) of a call."""
+        cdef dict params = {}
+        cdef list inputs = [], slots
+        cdef object out = None
+        cdef Py_ssize_t i, at
+        if self.variadic:
+            if len(args) == 1 and isinstance(args[0], (list, tuple)):
+                args = tuple(args[0])
+            inputs = list(args)
+            for key, value in kwargs.items():
+                if key == "out":
+                    out = value
+                elif key == self.operator.inputs[0]:
+                    inputs.extend(value if isinstance(value, (list, tuple)) else [value])
+                elif key not in ("name", "attr", "num_args") or key in self.operator.params:
+                    params[key] = value
+            for value in inputs:
+                if not isinstance(value, NDArray):
+                    raise MXNetTypeError(f"{self.name}: an input is {type(value).__name__}; expected NDArray. "
+                                         f"Parameters are passed by name.")
+            if "num_args" in self.operator.params:
+                params["num_args"] = len(inputs)
+            return tuple(inputs), params, out
+        slots = [None] * self.n_inputs
+        for i, value in enumerate(args):
+            if i < self.n_inputs:
+                slots[i] = value
+            elif i - self.n_inputs < len(self.params):
+                if value is not None or self.takes_none(self.params[i - self.n_inputs]):
+                    params[self.params[i - self.n_inputs]] = value
+            else:
+                raise MXNetTypeError(f"{self.name}: {len(args)} arguments given; at most "
+                                     f"{self.n_inputs + len(self.params)} are possible")
+        for key, value in kwargs.items():
+            if key == "out":
+                out = value
+            elif key in self.names:
+                at = self.names[key]
+                if slots[at] is not None:
+                    raise MXNetTypeError(f"{self.name}: input {key} is given twice")
+                slots[at] = value
+            elif key == "ctx" and self.has_ctx:
+                params[key] = "" if value is None else str(value)
+            elif key in ("name", "attr") and key not in self.operator.params:
+                continue
+            elif value is not None or self.takes_none(key):
+                if key in params:
+                    raise MXNetTypeError(f"{self.name}: parameter {key} is given twice")
+                params[key] = value
+        # A parameter in an absent input's place: nd.sum(x) has one input, LeakyReLU(x, act_type=...) may leave gamma out.
+        for i, value in enumerate(slots):
+            if value is None:
+                continue
+            if not isinstance(value, NDArray):
+                if isinstance(value, numpy.ndarray):
+                    raise MXNetTypeError(f"{self.name}: {self.operator.inputs[i]} is a NumPy array; expected an NDArray. "
+                                         f"Convert it with nd.array().")
+                raise MXNetTypeError(f"{self.name}: {self.operator.inputs[i]} is {type(value).__name__}; expected an NDArray")
+            inputs.append(value)
+        if len(inputs) < self.n_inputs:
+            self.missing(slots, params)
+        return tuple(inputs), params, out
+
+    def takes_none(self, key):
+        param = self.operator.params.get(key)
+        return param is None or param.optional
+
+    def missing(self, slots, params):
+        """Raise if an input that these parameters need is absent."""
+        if "inputs_given" in self.operator.rules:
+            names = self.operator.input_names(self.operator.parse({k: v for k, v in params.items() if k != "scalar"}))
+        else:
+            names = [n for n in self.operator.inputs if n not in self.operator.optional_inputs]
+        for name in names:
+            if slots[self.names[name]] is None:
+                raise MXNetTypeError(f"{self.name}: input {name} is missing; expected {', '.join(names)}")
+
+
+cdef class Method:
+    """A Function bound to the array it is called on."""
+    cdef Function function
+    cdef object instance
+
+    def __init__(self, Function function, instance):
+        self.function, self.instance = function, instance
+
+    def __call__(self, *args, **kwargs):
+        return self.function(self.instance, *args, **kwargs)
+
+    @property
+    def __name__(self):
+        return self.function.name
+
+    @property
+    def __doc__(self):
+        return self.function.__doc__
+
+    def __repr__(self):
+        return f"<method {self.function.name} of an NDArray>"
+
+
+def function(operator_name, name):
+    """The function of an operator under one of its names."""
+    return Function(lookup(operator_name), name)
+
+
+cdef class Namespace:
+    """Every operator as a function, by registered name: what gradient rules know as ``F``."""
+    cdef dict functions
+
+    def __init__(self):
+        self.functions = {}
+
+    def __getattr__(self, name):
+        function = self.functions.get(name)
+        if function is None:
+            function = self.functions[name] = Function(lookup(name), name)
+        return function
+
+
+F = Namespace()
+
+
+def freeze(value):
+    return tuple(map(freeze, value)) if isinstance(value, (list, tuple)) else value
