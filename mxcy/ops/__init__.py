@@ -33,6 +33,7 @@ TOPICS = [
     "random",
     "reduce",
     "scalar",
+    "scan",
     "select",
     "shape",
     "sequence",

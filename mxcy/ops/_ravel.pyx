@@ -95,7 +95,7 @@ cdef int histogram_(const Tensor* inputs, Tensor* outputs, Call* call, number dt
     cdef int64_t* counts = <int64_t*>outputs[0].data
     cdef number* edge = <number*>outputs[1].data
     cdef Py_ssize_t n = outputs[0].size, i, b
-    cdef double width
+    cdef double width, x, per_unit
     if p.count:
         width = (p.high - p.low) / n
         for i in range(n):
@@ -106,9 +106,21 @@ cdef int histogram_(const Tensor* inputs, Tensor* outputs, Call* call, number dt
         for i in range(n + 1):
             edge[i] = given[i]
     memset(counts, 0, n * sizeof(int64_t))
+    if not p.count:
+        for i in range(inputs[0].size):
+            b = bin_of(<double>data[i], edge, n)
+            if b >= 0:
+                counts[b] += 1
+        return 0
+    per_unit = n / (p.high - p.low)
     for i in range(inputs[0].size):
-        b = bin_of(<double>data[i], edge, n)
-        if b >= 0:
+        x = <double>data[i]
+        if x >= <double>edge[0] and x <= <double>edge[n]:
+            b = min(<Py_ssize_t>((x - p.low) * per_unit), n - 1)
+            if x < <double>edge[b]:                     # rounding, of the quotient or of the edges
+                b -= 1
+            elif b < n - 1 and x >= <double>edge[b + 1]:
+                b += 1
             counts[b] += 1
     return 0
 
