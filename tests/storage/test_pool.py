@@ -111,3 +111,24 @@ y.wait_to_read()
 print(storage.memory()["peak"] >> 20)
 """
     assert int(in_new_process(source)) < 400
+
+
+def test_memory_runs_out_and_comes_back():
+    source = """
+import resource
+mx.nd.ones((600, 600)).wait_to_read()
+with open("/proc/self/statm") as file:
+    held = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (600 << 20),) * 2)
+cached = [mx.nd.empty((32 << 20,), dtype="uint8") for _ in range(8)]
+del cached                                      # 256 MiB that the pool must give back for what follows
+kept = [mx.nd.empty((48 << 20,), dtype="uint8") for _ in range(8)]
+try:
+    while True:
+        kept.append(mx.nd.empty((64 << 20,), dtype="uint8"))
+except mx.MXNetError as error:
+    print(str(error)[:47])
+del kept
+print(mx.nd.ones((48 << 20,), dtype="uint8")[-1].asscalar())
+"""
+    assert in_new_process(source).splitlines() == ["out of memory: 67,108,864 bytes were asked for;", "1"]
