@@ -32,11 +32,11 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef readonly Kernel kernel
     cdef Packed* packed
     cdef const char* name
-    cdef Py_ssize_t leading             # number of inputs, if they are the operator's first ones; else -1
     cdef bint random
     cdef object compose
     cdef Signature last                 # the one used last
     cdef dict signatures
+    cdef object needed                  # names of the inputs that may not be absent; None until somebody asks
     cdef object rule                    # its gradient, a Rule; made when first recorded
 
 cdef Signature signature_of(Bound bound, tuple inputs)

@@ -66,7 +66,7 @@ cdef class Function:
         cdef Bound bound
         cdef Py_ssize_t n = PyTuple_GET_SIZE(args), i
         # The usual call has arrays first and then parameters by name, seen before: then nothing needs sorting out.
-        if not self.scalar and (self.variadic or n <= self.n_inputs):
+        if not self.scalar and (self.variadic or n == self.n_inputs):
             for i in range(n):
                 if not isinstance(<object>PyTuple_GET_ITEM(args, i), NDArray):
                     break
@@ -78,12 +78,14 @@ cdef class Function:
                     bound = self.bounds.get(key)
                 except TypeError:               # a list among the parameters
                     bound = None
-                if bound is not None and (self.variadic or n == bound.leading):
+                if bound is not None:
                     return invoke(bound, args, None, 0)
-        inputs, params, out = self.split(args, kwargs)
+        inputs, params, out, slots = self.split(args, kwargs)
         if self.scalar:
             scalar = number(self.name, params.pop("scalar", self.operator.scalar))
         bound = self.bind(params)
+        if slots is not None and PyTuple_GET_SIZE(inputs) < self.n_inputs:
+            self.check_missing(bound, slots)
         return invoke(bound, inputs, out, scalar)
 
     cdef Bound bind(self, dict params):
@@ -106,7 +108,7 @@ cdef class Function:
         return bound
 
     cdef tuple split(self, tuple args, dict kwargs):
-        """(inputs, given parameters, out) of a call."""
+        """(inputs, given parameters, out, a list with None for each absent input) of a call."""
         cdef dict params = {}
         cdef list inputs = [], slots
         cdef object out = None
@@ -128,7 +130,7 @@ cdef class Function:
                                          f"Parameters are passed by name.")
             if "num_args" in self.operator.params:
                 params["num_args"] = len(inputs)
-            return tuple(inputs), params, out
+            return tuple(inputs), params, out, None
         slots = [None] * self.n_inputs
         for i, value in enumerate(args):
             if i < self.n_inputs:
@@ -165,23 +167,23 @@ cdef class Function:
                                          f"Convert it with nd.array().")
                 raise MXNetTypeError(f"{self.name}: {self.operator.inputs[i]} is {type(value).__name__}; expected an NDArray")
             inputs.append(value)
-        if len(inputs) < self.n_inputs:
-            self.missing(slots, params)
-        return tuple(inputs), params, out
+        return tuple(inputs), params, out, slots
 
     def takes_none(self, key):
         param = self.operator.params.get(key)
         return param is None or param.optional
 
-    def missing(self, slots, params):
-        """Raise if an input that these parameters need is absent."""
-        if "inputs_given" in self.operator.rules:
-            names = self.operator.input_names(self.operator.parse({k: v for k, v in params.items() if k != "scalar"}))
-        else:
-            names = [n for n in self.operator.inputs if n not in self.operator.optional_inputs]
-        for name in names:
+    cdef int check_missing(self, Bound bound, list slots) except -1:
+        """Raise if an input that the parameters need is absent."""
+        if bound.needed is None:
+            if "inputs_given" in self.operator.rules:
+                bound.needed = self.operator.input_names(bound.params)
+            else:
+                bound.needed = tuple([n for n in self.operator.inputs if n not in self.operator.optional_inputs])
+        for name in bound.needed:
             if slots[self.names[name]] is None:
-                raise MXNetTypeError(f"{self.name}: input {name} is missing; expected {', '.join(names)}")
+                raise MXNetTypeError(f"{self.name}: input {name} is missing; expected {', '.join(bound.needed)}")
+        return 0
 
 
 cdef class Method:

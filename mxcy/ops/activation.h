@@ -57,7 +57,7 @@ template <class T, int count> struct Parameters {
 #define ROW(name, count, expression)                                        \
     template <class T> struct name##_op : Parameters<T, count> {            \
         using Parameters<T, count>::Parameters;                             \
-        T operator()(T x) const { const T* p = this->p; (void)p; return expression; } \
+        T operator()(T x) const { [[maybe_unused]] const T* p = this->p; return expression; } \
     };
 MXCY_ACTIVATION(ROW)
 ROW(clip, 2, x < p[0] ? p[0] : x > p[1] ? p[1] : x)
@@ -65,7 +65,7 @@ ROW(clip, 2, x < p[0] ? p[0] : x > p[1] ? p[1] : x)
 #define ROW(name, count, expression)                                        \
     template <class T> struct backward_##name##_op : Parameters<T, count> { \
         using Parameters<T, count>::Parameters;                             \
-        T operator()(T g, T x) const { const T* p = this->p; (void)p; return expression; } \
+        T operator()(T g, T x) const { [[maybe_unused]] const T* p = this->p; return expression; } \
     };
 MXCY_DERIVATIVE(ROW)
 ROW(clip, 2, x < p[0] || x > p[1] ? T(0) : g)

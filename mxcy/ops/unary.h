@@ -23,7 +23,6 @@ template <class R> static inline R round_half_down(R x) {
 
 /* x has the type T of the array. */
 #define MXCY_EXACT(ROW)                     \
-    ROW(copy, x)                            \
     ROW(abs, absolute(x))                   \
     ROW(sign, (x > 0) - (x < 0))            \
     ROW(negative, -x)                       \
