@@ -41,17 +41,18 @@ class SGD(Grouped):
         return self.create_state(index, copy), copy
 
     def _run(self, index, weights, grads, states, lrs, wds, mixed):
-        kwargs = self._clipping()
+        self._call("", weights, grads, states, mixed, lrs=shared(lrs), wds=shared(wds))
+
+    def _call(self, prefix, weights, grads, states, mixed, *rates, **kwargs):
+        """Call the operator for these states; rates are arrays behind all others, or numbers among the parameters."""
         if self.momentum:
             kwargs["momentum"] = self.momentum
-            operator = nd.multi_mp_sgd_mom_update if mixed else nd.multi_sgd_mom_update
             groups = zip(weights, grads, *zip(*states)) if mixed else zip(weights, grads, states)
-        elif mixed:
-            operator, groups = nd.multi_mp_sgd_update, zip(weights, grads, (copy for _, copy in states))
         else:
-            operator, groups = nd.multi_sgd_update, zip(weights, grads)
-        operator(*chain.from_iterable(groups), lrs=shared(lrs), wds=shared(wds), num_weights=len(weights), out=weights,
-                 **kwargs)
+            groups = zip(weights, grads, (copy for _, copy in states)) if mixed else zip(weights, grads)
+        operator = getattr(nd, f"{prefix}multi_{'mp_' * mixed}sgd_{'mom_' * bool(self.momentum)}update")
+        operator(*chain.from_iterable(groups), *rates, num_weights=len(weights), out=weights, **kwargs,
+                 **self._clipping())
 
 
 @register
@@ -132,24 +133,22 @@ class LARS(SGD):
         self.last_lr = None
 
     def _run(self, index, weights, grads, states, lrs, wds, mixed):
-        lrs = [lr if self._name(i).endswith(("gamma", "beta", "bias")) else lr * self._trust(w, g, wd)
-               for i, w, g, lr, wd in zip(index, weights, grads, lrs, wds)]
+        ctx, count = weights[0].context, len(weights)
+        lrs, wds = nd.array(lrs, ctx=ctx), nd.array(wds, ctx=ctx)
+        squares = [nd.multi_sum_sq(*arrays, num_arrays=count) for arrays in (weights, grads)]
+        scaled = nd.multi_lars(lrs, *squares, wds, eta=self.eta, eps=self.eps, rescale_grad=self.rescale_grad)
+        plain = nd.array([self._name(i).endswith(("gamma", "beta", "bias")) for i in index], ctx=ctx)
         momentum, lr = self.momentum, self.learning_rate
         if self.momentum_correction and self.last_lr:
             self.momentum = momentum * lr / self.last_lr
         self.last_lr = lr
         try:
-            super()._run(index, weights, grads, states, lrs, wds, mixed)
+            self._call("preloaded_", weights, grads, states, mixed, nd.where(plain, lrs, scaled), wds)
         finally:
             self.momentum = momentum
 
     def _name(self, index):
         return self.param_dict[index].name if index in self.param_dict else self.idx2name.get(index, str(index))
-
-    def _trust(self, weight, grad, wd):
-        weight = weight.astype("float32").norm().asscalar()
-        grad = self.rescale_grad * grad.astype("float32").norm().asscalar()
-        return self.eta * weight / (grad + wd * weight + self.eps) if weight > 0 and grad > 0 else 1.
 
 
 @register
