@@ -14,10 +14,12 @@ LARGE, SMALL = (4096, 4096), (1 << 20,)
 
 #: Name: (shape, of mxcy, of NumPy, of torch), each called with the shape.
 FUNCTIONS = {
-    "uniform": (LARGE, lambda s: nd.random.uniform(shape=s), lambda s: GENERATOR.random(s, np.float32), lambda s: torch.rand(s)),
+    "uniform": (LARGE, lambda s: nd.random.uniform(shape=s), lambda s: GENERATOR.random(s, np.float32),
+                lambda s: torch.rand(s)),
     "normal": (LARGE, lambda s: nd.random.normal(shape=s), lambda s: GENERATOR.standard_normal(s, np.float32),
                lambda s: torch.randn(s)),
-    "exponential": (LARGE, lambda s: nd.random.exponential(shape=s), lambda s: GENERATOR.standard_exponential(s, np.float32),
+    "exponential": (LARGE, lambda s: nd.random.exponential(shape=s),
+                    lambda s: GENERATOR.standard_exponential(s, np.float32),
                     lambda s: torch.empty(s).exponential_()),
     "randint": (SMALL, lambda s: nd.random.randint(0, 1000, shape=s), lambda s: GENERATOR.integers(0, 1000, s),
                 lambda s: torch.randint(0, 1000, s)),

@@ -1,6 +1,4 @@
 """Words that everyone uses: the error type, and helpers for messages."""
-import difflib
-
 __all__ = ["MXNetError", "MXNetValueError", "MXNetTypeError", "MXNetIndexError",
            "MXNetNotImplementedError", "nearest"]
 
@@ -27,5 +25,6 @@ class MXNetNotImplementedError(MXNetError, NotImplementedError):
 
 def nearest(word, words):
     """``". Did you mean 'x'?"`` for the word most like ``word``, or an empty string."""
+    import difflib                          # errors only: importing mxcy should be quick
     found = difflib.get_close_matches(str(word), list(words), n=1)
     return f" Did you mean {found[0]!r}?" if found else ""

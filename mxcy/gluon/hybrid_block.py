@@ -1,8 +1,9 @@
 """HybridBlock: a block whose computation is the same for arrays and for symbols."""
 from mxcy import nd
-from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.base import MXNetTypeError
 from mxcy.gluon.block import Block
 from mxcy.gluon.parameter import DeferredInitializationError
+from mxcy.gluon.shapes import find_shapes
 from mxcy.gluon.utils import shape_is_known
 
 __all__ = ["HybridBlock"]
@@ -12,7 +13,7 @@ class HybridBlock(Block):
     """A block that computes with a namespace ``F``, so that it can be run or turned into a graph.
 
     A subclass defines ``hybrid_forward(F, x, **params)``; its parameters arrive by their attribute names. Or it
-    defines `forward` like any Block. A layer with parameters of unknown shape also defines `infer_shape`.
+    defines `forward` like any Block.
 
     Examples
     --------
@@ -58,11 +59,11 @@ class HybridBlock(Block):
         super().hybridize(active, backend=backend, clear=clear, **self._flags)
 
     def infer_shape(self, *args):
-        """Complete the unknown shapes of this layer's own parameters from the inputs ``args``."""
-        unknown = [f"{p.name} {p.shape}" for p in self._reg_params.values() if not shape_is_known(p.shape)]
-        raise MXNetValueError(
-            f"{type(self).__name__} does not know the shapes of {', '.join(unknown)}: define infer_shape(self, x) to "
-            "set them from the input, or give full shapes.")
+        """Complete the unknown shapes of this layer's own parameters from the inputs ``args``.
+
+        They follow from the operators that use the parameters. A layer where they do not defines this itself.
+        """
+        find_shapes(self, *args)
 
     def forward(self, x, *args):
         """Run `hybrid_forward` with the parameters that live on the device of ``x``."""

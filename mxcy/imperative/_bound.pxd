@@ -32,6 +32,7 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef readonly Kernel kernel
     cdef Packed* packed
     cdef const char* name
+    cdef Py_ssize_t leading             # number of inputs, if they are the operator's first ones; else -1
     cdef bint random
     cdef object compose
     cdef Signature last                 # the one used last

@@ -183,6 +183,8 @@ cdef class Bound:
         self.compose = operator.rules.get("compose")
         self.signatures = {}
         cdef bytes packed
+        names = () if operator.variadic else operator.input_names(self.params)
+        self.leading = len(names) if names == operator.inputs[:len(names)] else -1
         if self.compose is None:
             self.kernel = operator.kernel(self.params)
             if self.kernel.pack is not None:

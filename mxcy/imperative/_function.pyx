@@ -66,7 +66,7 @@ cdef class Function:
         cdef Bound bound
         cdef Py_ssize_t n = PyTuple_GET_SIZE(args), i
         # The usual call has arrays first and then parameters by name, seen before: then nothing needs sorting out.
-        if not self.scalar and (self.variadic or n == self.n_inputs):
+        if not self.scalar and (self.variadic or n <= self.n_inputs):
             for i in range(n):
                 if not isinstance(<object>PyTuple_GET_ITEM(args, i), NDArray):
                     break
@@ -78,7 +78,7 @@ cdef class Function:
                     bound = self.bounds.get(key)
                 except TypeError:               # a list among the parameters
                     bound = None
-                if bound is not None:
+                if bound is not None and (self.variadic or n == bound.leading):
                     return invoke(bound, args, None, 0)
         inputs, params, out, slots = self.split(args, kwargs)
         if self.scalar:

@@ -1,6 +1,5 @@
 """How arrays look: ``repr`` as MXNet's, and a table with figures, or a picture, in notebooks."""
 import base64
-import html
 import io
 
 import numpy as np
@@ -19,6 +18,7 @@ def text(self):
 
 def rich_html(self):
     """HTML for notebooks: shape, dtype, context, the range and mean of the values, and the values or a picture."""
+    import html                             # a table of 2,000 names that nothing but notebooks needs
     values = self.asnumpy()
     rows = [("shape", " × ".join(map(str, self.shape)) or "no axes"), ("dtype", self.dtype_name),
             ("context", str(self.context))]

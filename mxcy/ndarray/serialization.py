@@ -7,10 +7,7 @@ anything is allocated; elements go straight between the file and the array.
 """
 import math
 import os
-import secrets
-import shutil
 import struct
-from pathlib import Path
 
 from mxcy.base import MXNetError, MXNetNotImplementedError, MXNetTypeError, MXNetValueError
 from mxcy.dtype import CODES, NAMES, NUMPY
@@ -70,11 +67,12 @@ class replacing:
 
     def __init__(self, path):
         try:
-            self.path = Path(os.path.realpath(path))    # a link stays one
+            self.path = os.path.realpath(os.fsdecode(path))     # a link stays one
         except TypeError:
             raise MXNetTypeError(f"save: fname is {path!r}; expected a path") from None
         # Beside the target, as a file can only take the place of another on the same file system.
-        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+        folder, name = os.path.split(self.path)
+        self.temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}")
 
     def __enter__(self):
         try:
@@ -88,12 +86,13 @@ class replacing:
             if kind is None:
                 self.file.flush()
                 os.fsync(self.file.fileno())
-                if self.path.exists():
-                    shutil.copymode(self.path, self.temporary)
+                if os.path.exists(self.path):
+                    os.chmod(self.temporary, os.stat(self.path).st_mode & 0o7777)
                 os.replace(self.temporary, self.path)
         finally:
             self.file.close()
-            self.temporary.unlink(missing_ok=True)
+            if os.path.exists(self.temporary):
+                os.unlink(self.temporary)
 
 
 def record_parts(array):

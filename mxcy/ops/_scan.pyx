@@ -42,11 +42,11 @@ cdef void scan_row(number* out, const number* x, Py_ssize_t n, bint reverse) noe
 
 cdef void scan_columns(number* out, const number* x, Py_ssize_t n, Py_ssize_t stride, Py_ssize_t width,
                        bint reverse) noexcept nogil:
-    cdef Py_ssize_t i, j, here, step = -stride if reverse else stride
+    cdef Py_ssize_t _, j, here, step = -stride if reverse else stride
     here = (n - 1) * stride if reverse else 0
     for j in range(width):
         out[here + j] = x[here + j]
-    for i in range(1, n):
+    for _ in range(1, n):
         here += step
         for j in range(width):
             out[here + j] = out[here - step + j] + x[here + j]

@@ -123,10 +123,21 @@ cdef void move_axis(Plan* p, int source, int target) noexcept nogil:
     p.shape[i], p.dst_stride[i], p.src_stride[i] = n, d, s
 
 
+cdef void sort_axes(Plan* p, int n) noexcept nogil:
+    """Order the first n axes by how far they move in src."""
+    cdef int i, k
+    for i in range(1, n):
+        for k in range(i, 0, -1):
+            if p.src_stride[k - 1] >= p.src_stride[k]:
+                break
+            move_axis(p, k - 1, k)
+
+
 cdef void choose_loops(Plan* p) noexcept nogil:
     """Bring the plan to at least two axes and pick its inner loop."""
     cdef int i, k, last
     cdef Py_ssize_t row
+    cdef bint repeats = False
     while p.ndim < 2:                   # axes of one item in front
         for i in range(p.ndim, 0, -1):
             p.shape[i], p.dst_stride[i], p.src_stride[i] = p.shape[i - 1], p.dst_stride[i - 1], p.src_stride[i - 1]
@@ -152,8 +163,17 @@ cdef void choose_loops(Plan* p) noexcept nogil:
         p.stream = 0
     if p.shape[last - 1] == 1:          # one row: cut the row itself, in lines so that pieces stay aligned
         p.block = PIECE // p.itemsize
-    else:
-        p.block = max(PIECE // max(row, 1), 1)
+        return
+    # Rows may be copied in any order: that of src, if it has no gaps, lets its lines be prefetched. Writing around the
+    # caches pays for whole lines only, and not if there are gaps.
+    p.stream = p.stream and row % LINE == 0 and <uintptr_t>p.dst % LINE == 0
+    for i in range(last):
+        p.stream = p.stream and p.dst_stride[i] % LINE == 0
+        repeats = repeats or p.src_stride[i] == 0
+    if p.stream and not repeats:
+        sort_axes(p, last)
+        p.stream = p.src_stride[last - 1] == row
+    p.block = max(PIECE // max(row, 1), 1)
 
 
 cdef void copy_pieces(const Plan* p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
@@ -188,6 +208,9 @@ cdef void copy_pieces(const Plan* p, Py_ssize_t begin, Py_ssize_t end) noexcept 
         src += start * s1
         if p.transpose != NULL:
             p.transpose(dst, d1, src, s0, count, n, p.stream)
+        elif p.strided != NULL and n < count:           # the longer of the two loops is the inner one
+            for i in range(n):
+                p.strided(dst + i * d0, src + i * s0, count, d1, s1)
         elif p.strided != NULL:
             for i in range(count):
                 p.strided(dst + i * d1, src + i * s1, n, d0, s0)

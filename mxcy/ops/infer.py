@@ -50,7 +50,8 @@ def infer_shapes(operator, params, names, shapes):
             if wanted is not None and tuple(wanted) != given[name]:
                 others = [f"{n} of shape {given[n]}" for n in names if n != name and n not in result]
                 raise MXNetValueError(f"{operator.name}: {name} has shape {given[name]}, but "
-                                      f"{', '.join(others) or 'the parameters'} {'needs' if len(others) == 1 else 'need'} "
+                                      f"{', '.join(others) or 'the parameters'} "
+                                      f"{'needs' if len(others) == 1 else 'need'} "
                                       f"{tuple(wanted)}")
         named = len(operator.outputs) >= count
         result = [result[name] for name in operator.outputs[:count]] if named else result["out"]

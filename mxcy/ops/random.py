@@ -1,4 +1,6 @@
 """Random numbers, samples and permutations. The same seed gives the same numbers, whatever the number of threads."""
+import functools
+
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops import _random
 from mxcy.ops.family import same_shape
@@ -13,24 +15,25 @@ CTX = Param(str, "", doc="Device of the result, as ``cpu(0)``; the current conte
 FLOAT = Param(Dtype, None, choices=FLOATS, doc="dtype of the result; float32, if not given.")
 
 
-def distribution(name, what, inputs, sample_shape, check, aliases=(), **params):
+def distribution(name, what, inputs, sample_shape, ok, expected, aliases=(), **params):
     """The three operators of a distribution.
 
     ``_random_x`` draws an array of a given shape, ``_random_x_like`` one of another's shape, and ``_sample_x`` so many
-    numbers from each of the distributions whose parameters are arrays.
+    numbers from each of the distributions whose parameters are arrays. ``ok`` tells whether parameters are in range; if
+    not, the error says what was ``expected``.
     """
     one = Operator(f"_random_{name}", "", f"Random numbers from {what}.", aliases=(f"random_{name}", *aliases),
                    random=True, **params, shape=SHAPE, ctx=CTX, dtype=FLOAT)
     one.infer_shape(lambda shape: shape or (1,))
     one.infer_type(lambda dtype: dtype or "float32")
     one.cpu = _random.drawn[name]
-    one.check(check)
+    one.check(in_range(one.name, ok, expected))
 
     like = Operator(f"_random_{name}_like", "data", f"Random numbers from {what}, of the shape and dtype of ``data``.",
                     random=True, **params)
     like.infer_shape(same_shape)
     like.cpu = _random.drawn[name]
-    like.check(check)
+    like.check(in_range(like.name, ok, expected))
 
     many = Operator(f"_sample_{name}", inputs, f"""Random numbers from {what}, whose parameters are arrays.
 
@@ -41,8 +44,14 @@ def distribution(name, what, inputs, sample_shape, check, aliases=(), **params):
     many.cpu = _random.sampled[name]
 
 
-def must(rule, **given):
-    raise MXNetValueError(", ".join(f"{name} is {value}" for name, value in given.items()) + f"; expected {rule}")
+def in_range(name, ok, expected):
+    """The rule that raises unless ``ok`` holds of the parameters it names."""
+    @functools.wraps(ok)
+    def check(**given):
+        if not ok(**given):
+            raise MXNetValueError(f"{name}: " + ", ".join(f"{key} is {value}" for key, value in given.items())
+                                  + f"; expected {expected}")
+    return check
 
 
 def each(shape, **parameters):
@@ -54,65 +63,41 @@ def each(shape, **parameters):
     return first + (shape or ())
 
 
-def uniform_check(low, high):
-    if not low <= high:
-        must("low <= high", low=low, high=high)
-
-
-def normal_check(scale):
-    if not scale > 0:
-        must("scale > 0", scale=scale)
-
-
-def exponential_check(lam):
-    if not lam > 0:
-        must("lam > 0", lam=lam)
-
-
-def gamma_check(alpha, beta):
-    if not (alpha > 0 and beta > 0):
-        must("both > 0", alpha=alpha, beta=beta)
-
-
-def poisson_check(lam):
-    if not lam >= 0:
-        must("lam >= 0", lam=lam)
-
-
-def negative_binomial_check(k, p):
-    if not (k > 0 and 0 < p <= 1):
-        must("k > 0 and 0 < p <= 1", k=k, p=p)
-
-
-def generalized_check(mu, alpha):
-    if not (mu >= 0 and alpha >= 0):
-        must("both >= 0", mu=mu, alpha=alpha)
-
-
 distribution(
     "uniform", "the uniform distribution over [low, high)", "low high",
-    lambda low, high, shape: each(shape, low=low, high=high), uniform_check, aliases=("uniform",),
+    lambda low, high, shape: each(shape, low=low, high=high),
+    ok=lambda low, high: low <= high, expected="low <= high", aliases=("uniform",),
     low=Param(float, 0., doc="Lower bound."), high=Param(float, 1., doc="Upper bound."))
 distribution(
-    "normal", "the normal distribution", "mu sigma", lambda mu, sigma, shape: each(shape, mu=mu, sigma=sigma),
-    normal_check, aliases=("normal",),
+    "normal", "the normal distribution", "mu sigma",
+    lambda mu, sigma, shape: each(shape, mu=mu, sigma=sigma),
+    ok=lambda scale: scale > 0, expected="scale > 0", aliases=("normal",),
     loc=Param(float, 0., doc="Mean."), scale=Param(float, 1., doc="Standard deviation."))
 distribution(
-    "exponential", "the exponential distribution", "lam", lambda lam, shape: each(shape, lam=lam), exponential_check,
+    "exponential", "the exponential distribution", "lam",
+    lambda lam, shape: each(shape, lam=lam),
+    ok=lambda lam: lam > 0, expected="lam > 0",
     lam=Param(float, 1., doc="Rate: one over the mean."))
 distribution(
-    "gamma", "the gamma distribution", "alpha beta", lambda alpha, beta, shape: each(shape, alpha=alpha, beta=beta),
-    gamma_check, alpha=Param(float, 1., doc="Shape of the distribution."), beta=Param(float, 1., doc="Its scale."))
+    "gamma", "the gamma distribution", "alpha beta",
+    lambda alpha, beta, shape: each(shape, alpha=alpha, beta=beta),
+    ok=lambda alpha, beta: alpha > 0 and beta > 0, expected="both > 0",
+    alpha=Param(float, 1., doc="Shape of the distribution."), beta=Param(float, 1., doc="Its scale."))
 distribution(
-    "poisson", "the Poisson distribution", "lam", lambda lam, shape: each(shape, lam=lam), poisson_check,
+    "poisson", "the Poisson distribution", "lam",
+    lambda lam, shape: each(shape, lam=lam),
+    ok=lambda lam: lam >= 0, expected="lam >= 0",
     lam=Param(float, 1., doc="Mean."))
 distribution(
-    "negative_binomial", "the negative binomial distribution", "k p", lambda k, p, shape: each(shape, k=k, p=p),
-    negative_binomial_check, k=Param(int, 1, doc="Number of failures after which the experiment ends."),
+    "negative_binomial", "the negative binomial distribution", "k p",
+    lambda k, p, shape: each(shape, k=k, p=p),
+    ok=lambda k, p: k > 0 and 0 < p <= 1, expected="k > 0 and 0 < p <= 1",
+    k=Param(int, 1, doc="Number of failures after which the experiment ends."),
     p=Param(float, 1., doc="Probability of a failure."))
 distribution(
     "generalized_negative_binomial", "the negative binomial distribution, given by mean and dispersion", "mu alpha",
-    lambda mu, alpha, shape: each(shape, mu=mu, alpha=alpha), generalized_check,
+    lambda mu, alpha, shape: each(shape, mu=mu, alpha=alpha),
+    ok=lambda mu, alpha: mu >= 0 and alpha >= 0, expected="both >= 0",
     mu=Param(float, 1., doc="Mean."), alpha=Param(float, 1., doc="Dispersion; 0 gives a Poisson distribution."))
 
 
@@ -130,7 +115,8 @@ randint.cpu = _random.randint
 def _(low, high, dtype):
     bits = 63 if dtype == "int64" else 31
     if not -2 ** bits <= low < high <= 2 ** bits:
-        must(f"low < high, both within {dtype or 'int32'}", low=low, high=high)
+        raise MXNetValueError(f"_random_randint: low is {low}, high is {high}; expected low < high, both within the range "
+                              f"of {dtype or 'int32'}")
 
 
 multinomial = Operator(

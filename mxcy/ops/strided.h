@@ -49,6 +49,10 @@ static void mxcy_copy_strided(char* dst, const char* src, ptrdiff_t n, ptrdiff_t
     } else if (d == (ptrdiff_t)sizeof(T) && s == 0) {
         const T value = *(const T*)src;
         for (ptrdiff_t i = 0; i < n; i++) ((T*)dst)[i] = value;
+    } else if (d == (ptrdiff_t)sizeof(T) && s == -(ptrdiff_t)sizeof(T)) {
+        T* __restrict to = (T*)dst;
+        const T* __restrict from = (const T*)src;
+        for (ptrdiff_t i = 0; i < n; i++) to[i] = from[-i];
     } else {
         for (ptrdiff_t i = 0; i < n; i++) *(T*)(dst + i * d) = *(const T*)(src + i * s);
     }

@@ -117,8 +117,8 @@ def _schedule(settings, current):
 def _revive(kind, settings):
     """An object of the class ``kind`` with the attributes of ``settings``, none of which may hide a method."""
     if kind is None:
-        raise MXNetValueError(f"the states were saved with {settings['name']!r}, which is not known here: register such "
-                              "an optimizer, or give the optimizer such a schedule, before loading")
+        raise MXNetValueError(f"the states were saved with {settings['name']!r}, which is not known here: register "
+                              "such an optimizer, or give the optimizer such a schedule, before loading")
     attributes = _unplain(settings["attributes"])
     for name in attributes:
         if callable(getattr(kind, name, None)):

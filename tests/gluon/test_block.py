@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import mxcy as mx
-from mxcy import gluon, nd
+from mxcy import autograd, gluon, nd
 from mxcy.gluon import nn
 
 
@@ -175,27 +175,62 @@ def test_hybridize_keeps_the_result():
         plain.hybridize()
 
 
-def test_own_hybrid_layer_learns_its_shapes():
-    class Affine(gluon.HybridBlock):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.scale = self.params.get("scale", shape=(0,), init="ones", allow_deferred_init=True)
+class Custom(gluon.HybridBlock):
+    """A layer of one's own: ``function(F, x, weight, bias)``, with parameters of the given shapes."""
 
-        def hybrid_forward(self, F, x, scale):
-            return F.broadcast_mul(x, scale)
+    def __init__(self, function, weight, bias=(3,)):
+        super().__init__()
+        self.function = function
+        with self.name_scope():
+            self.weight = self.params.get("weight", shape=weight, init="ones", allow_deferred_init=True)
+            self.bias = self.params.get("bias", shape=bias, init="zeros", allow_deferred_init=True)
 
-    layer = Affine()
+    def hybrid_forward(self, F, x, weight, bias):
+        return self.function(F, x, weight, bias)
+
+
+@pytest.mark.parametrize("function, given, weight, bias", [
+    (lambda F, x, w, b: F.FullyConnected(x, w, b, num_hidden=3), [(3, 0), (3,)], (3, 12), (3,)),
+    (lambda F, x, w, b: F.FullyConnected(data=x * 2, weight=w, bias=b, num_hidden=3, flatten=False), [(0, 0), (0,)],
+     (3, 4), (3,)),
+    (lambda F, x, w, b: F.relu(F.FullyConnected(F.Flatten(x), w, b, 3)), [None, None], (3, 12), (3,)),
+    (lambda F, x, w, b: F.Convolution(F.expand_dims(x, axis=0), w, b, kernel=(2, 2), num_filter=3),
+     [(3, 0, 2, 2), (3,)], (3, 2, 2, 2), (3,)),
+    (lambda F, x, w, b: F.LayerNorm(x, w, b), [(0,), (0,)], (4,), (4,))])
+def test_own_layers_learn_their_shapes_from_operators(function, given, weight, bias):
+    layer = Custom(function, *given)
     layer.initialize()
-    with pytest.raises(ValueError, match="infer_shape"):
+    with autograd.record():
+        out = layer(nd.ones((2, 3, 4)))
+    out.backward()
+    assert layer.weight.shape == weight and layer.bias.shape == bias and layer.weight.grad().shape == weight
+
+
+def test_own_layers_that_tell_their_shapes():
+    class Scale(Custom):
+        def infer_shape(self, x):
+            self.weight.shape = x.shape[1:]
+
+    scale = Scale(lambda F, x, w, b: F.broadcast_mul(x, w), (0,))
+    scale.initialize()
+    assert scale(nd.ones((2, 3))).shape == (2, 3) and scale.weight.shape == (3,)
+
+
+@pytest.mark.parametrize("function", [lambda F, x, w, b: F.broadcast_mul(x, w), lambda F, x, w, b: x * w,
+                                      lambda F, x, w, b: F.dot(x, w), lambda F, x, w, b: F.concat(x, w, dim=0)])
+def test_own_layers_whose_shapes_stay_unknown(function):
+    layer = Custom(function, (0,))
+    layer.initialize()
+    with pytest.raises(ValueError, match="or define infer_shape"):
         layer(nd.ones((2, 3)))
 
-    class Knowing(Affine):
-        def infer_shape(self, x):
-            self.scale.shape = x.shape[1:]
 
-    layer = Knowing()
+def test_bad_inputs_of_layers_that_wait_for_them():
+    layer = nn.Conv2D(3, 3)
     layer.initialize()
-    assert layer(nd.ones((2, 3))).shape == (2, 3) and layer.scale.shape == (3,)
+    with pytest.raises(mx.MXNetError, match="Convolution.*shape"):
+        layer(nd.ones((2, 3)))
+    assert layer(nd.ones((1, 2, 4, 4))).shape == (1, 3, 2, 2)
 
 
 def test_cast():

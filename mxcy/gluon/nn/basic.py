@@ -1,6 +1,4 @@
 """Dense, Dropout, Embedding and Flatten."""
-from math import prod
-
 import numpy as np
 
 from mxcy.base import MXNetValueError
@@ -38,9 +36,6 @@ class Dense(HybridBlock):
             self.bias = self.params.get("bias", shape=(units,), dtype=dtype, init=bias_initializer,
                                         allow_deferred_init=True) if use_bias else None
             self.act = None if activation is None else Activation(activation, prefix=f"{activation}_")
-
-    def infer_shape(self, x, *args):
-        self.weight.shape = (self._units, prod(x.shape[1:]) if self._flatten else x.shape[-1])
 
     def hybrid_forward(self, F, x, weight, bias=None):
         out = F.FullyConnected(x, weight, bias, num_hidden=self._units, no_bias=bias is None, flatten=self._flatten,

@@ -54,9 +54,6 @@ class _Conv(HybridBlock):
         sizes = dict(zip(self._layout.replace("N", "").replace("C", ""), self._settings["kernel"]), N=first, C=second)
         return tuple(sizes[axis] for axis in self._layout)
 
-    def infer_shape(self, x, *args):
-        self.weight.shape = self._weight_shape(x.shape[self._layout.index("C")])
-
     def hybrid_forward(self, F, x, weight, bias=None):
         operator = F.Deconvolution if self._transposed else F.Convolution
         out = operator(x, weight, name="fwd", **self._settings) if bias is None else \

@@ -64,10 +64,6 @@ class BatchNorm(HybridBlock):
         # statistics of float16 data are kept in float32: they would lose too much
         super().cast("float32" if dtype_name(dtype) == "float16" else dtype)
 
-    def infer_shape(self, x, *args):
-        for param in self._reg_params.values():
-            param.shape = (x.shape[self._axis],)
-
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         out = F.BatchNorm(x, gamma, beta, running_mean, running_var, name="fwd", axis=self._axis, eps=self._epsilon,
                           momentum=self._momentum, fix_gamma=self._fix_gamma, use_global_stats=self._use_global_stats)
@@ -108,9 +104,6 @@ class LayerNorm(HybridBlock):
         super().__init__(prefix=prefix, params=params)
         self._axis, self._epsilon, self._center, self._scale = axis, epsilon, center, scale
         _affine(self, in_channels, scale, center, gamma_initializer, beta_initializer)
-
-    def infer_shape(self, x, *args):
-        self.gamma.shape = self.beta.shape = (x.shape[self._axis],)
 
     def hybrid_forward(self, F, x, gamma, beta):
         return F.LayerNorm(x, gamma, beta, axis=self._axis, eps=self._epsilon)
@@ -175,9 +168,6 @@ class InstanceNorm(HybridBlock):
         super().__init__(**kwargs)
         self._axis, self._epsilon, self._center, self._scale = axis, epsilon, center, scale
         _affine(self, in_channels, scale, center, gamma_initializer, beta_initializer)
-
-    def infer_shape(self, x, *args):
-        self.gamma.shape = self.beta.shape = (x.shape[self._axis],)
 
     def hybrid_forward(self, F, x, gamma, beta):
         if self._axis == 1:
