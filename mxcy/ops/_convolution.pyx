@@ -29,6 +29,7 @@ cdef enum:
     SMALL = 196                         # positions of an image up to which a 1x1 convolution is better blocked
     FEW = 16                            # channels that fill no vector register
     CACHED = 4 << 20                    # bytes that stay in the cache between a reorder and the convolution
+    HEAVY = 8                           # times as many weights as data
     LIGHT = 16 << 10                    # weights whose gradient is summed over chunks of images at no cost
     STRIP = 64                          # columns that a thread transposes at a time
 
@@ -82,10 +83,14 @@ cdef int choose(const Convolution* c) noexcept nogil:
 
     A 1x1 convolution of large images is a plain matrix product; of small ones it is better blocked, but for the
     weights' gradient, where the reorder of the result costs more. Other convolutions run fastest with channels last;
-    the gradient of the weights only for small images. With few channels the blocked kernels read plain data; what
-    writes few channels is best done plain.
+    the gradient of the weights only for small images, and not where there are far more weights than data, as it is
+    the weights that would be reordered. With few channels the blocked kernels read plain data; what writes few channels
+    is best done plain.
     """
-    cdef Py_ssize_t positions = product(c.out)
+    cdef Py_ssize_t positions = product(c.out), weights = c.filters * (c.channels // c.groups) * product(c.kernel)
+    cdef Py_ssize_t data = c.batch * (c.channels * product(c.data) + c.filters * positions)
+    if c.kind == BACKWARD_WEIGHT and weights > HEAVY * data:
+        return PLAIN
     if is_pointwise(c) and c.groups == 1:
         return BLOCKED if c.kind != BACKWARD_WEIGHT and positions <= SMALL else PLAIN
     if c.channels < FEW:
