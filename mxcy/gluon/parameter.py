@@ -160,7 +160,9 @@ class Parameter:
             if data is None:
                 data = nd.zeros(self._shape, dtype=self._dtype, ctx=cpu())
                 desc = initializer.InitDesc(self.name, {"__init__": init})
-                default_init(desc, data) if isinstance(default_init, initializer.Initializer) else \
+                if isinstance(default_init, initializer.Initializer):
+                    default_init(desc, data)            # it looks at __init__ first
+                else:
                     initializer.create(init)._init_weight(desc, data)
             self._init_impl(data, ctx)
 
@@ -174,8 +176,7 @@ class Parameter:
         Parameter._changes += 1
         if self._grad_req == "null":
             self._grad = None
-            # forgets a gradient from before
-            self._data = [d.detach() for d in self._data]
+            self._data = [d.detach() for d in self._data]       # autograd forgets a gradient from before
             return
         self._grad = [nd.zeros(self._shape, dtype=self._dtype, ctx=d.context) for d in self._data]
         autograd.mark_variables(self._data, self._grad, self._grad_req)

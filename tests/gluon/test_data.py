@@ -166,6 +166,19 @@ def test_transforms():
         transforms.ToTensor()(nd.zeros((2, 2)))
 
 
+def test_mnist_dataset(tmp_path):
+    images = np.random.RandomState(0).randint(0, 256, (3, 28, 28)).astype("uint8")
+    for name, array in (("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", np.uint8([7, 8, 9]))):
+        head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+        (tmp_path / name).write_bytes(head + array.tobytes())
+    dataset = gdata.vision.MNIST(str(tmp_path), train=False)
+    image, label = dataset[1]
+    assert len(dataset) == 3 and label == 8 and (image.asnumpy()[..., 0] == images[1]).all()
+    assert image.shape == (28, 28, 1) and image.dtype == np.uint8
+    doubled = gdata.vision.MNIST(str(tmp_path), train=False, transform=lambda image, label: (image, 2 * label))
+    assert doubled[2][1] == 18
+
+
 def test_split():
     utils, x = gluon.utils, nd.arange(10)
     assert [part.shape for part in utils.split_data(x, 3, even_split=False)] == [(4,), (3,), (3,)]
