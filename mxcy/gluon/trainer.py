@@ -100,7 +100,7 @@ class Trainer:
         wanted = self._update_on_kvstore_wanted
         if wanted is None:
             wanted = store is not None and os.environ.get("MXNET_UPDATE_ON_KVSTORE", "1") != "0"
-        self._update_on_kvstore = bool(wanted) and store is not None
+        self._update_on_kvstore = bool(wanted) and store is not None and store.is_capable(stores.KVStoreBase.OPTIMIZER)
         if store is not None:
             for i, param in enumerate(self._params):
                 store.broadcast(i, param.list_data()[0], param.list_data())
@@ -110,8 +110,8 @@ class Trainer:
 
     def _parameter_set(self, param):
         """A parameter was given a value by hand: the store's copies are old."""
-        if self._kv_initialized and self._kvstore is not None:
-            if self._update_on_kvstore and self._kvstore._updater.states:
+        if self._kv_initialized and self._update_on_kvstore:
+            if self._kvstore._updater.states:
                 raise MXNetError(f"Parameter {param.name!r} cannot be set after the first step, because the store "
                                  "updates it: pass update_on_kvstore=False to the Trainer")
             self._kv_initialized = False

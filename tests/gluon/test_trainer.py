@@ -57,6 +57,32 @@ def test_several_devices_add_up(kwargs):
             np.testing.assert_allclose(data.asnumpy(), expected)
 
 
+def test_own_store():
+    @mx.kv.KVStoreBase.register
+    class Averaging(mx.kv.KVStoreBase):
+        rank, num_workers = 0, 1
+
+        @staticmethod
+        def is_capable(capability):
+            return False
+
+        def broadcast(self, key, value, out, priority=0):
+            for array in out:
+                array[:] = value.as_in_context(array.context)
+
+        def pushpull(self, key, value, out=None, priority=0):
+            mean = sum(v.as_in_context(value[0].context) for v in value) / len(value)
+            self.broadcast(key, mean, value if out is None else out)
+
+    param = parameter("w", ctx=TWO)
+    trainer = gluon.Trainer([param], "sgd", {"learning_rate": 1.}, kvstore="averaging")
+    for value in (1, 2):
+        param.set_data(nd.full((2,), value))
+        backward(param)
+        trainer.step(1)
+        assert all((d.asnumpy() == value - 3).all() for d in param.list_data())
+
+
 def test_allreduce_and_update_apart():
     param = parameter("w", ctx=TWO)
     trainer = gluon.Trainer([param], "sgd", {"learning_rate": 1.}, update_on_kvstore=False)
