@@ -115,8 +115,8 @@ randint.cpu = _random.randint
 def _(low, high, dtype):
     bits = 63 if dtype == "int64" else 31
     if not -2 ** bits <= low < high <= 2 ** bits:
-        raise MXNetValueError(f"_random_randint: low is {low}, high is {high}; expected low < high, both within the range "
-                              f"of {dtype or 'int32'}")
+        raise MXNetValueError(f"_random_randint: low is {low}, high is {high}; expected low < high, both within the "
+                              f"range of {dtype or 'int32'}")
 
 
 multinomial = Operator(
