@@ -80,6 +80,10 @@ cdef class Function:
                     bound = None
                 if bound is not None and (self.variadic or n == bound.leading):
                     return invoke(bound, args, None, 0)
+        elif self.scalar and n == 2 and self.n_inputs == 1 and not kwargs and isinstance(args[0], NDArray):
+            bound = self.bounds.get(())         # an array and a number
+            if bound is not None:
+                return invoke(bound, (args[0],), None, number(self.name, args[1]))
         inputs, params, out, slots = self.split(args, kwargs)
         if self.scalar:
             scalar = number(self.name, params.pop("scalar", self.operator.scalar))

@@ -8,6 +8,9 @@ from mxcy.base import MXNetTypeError
 __all__ = ["TABLE", "Forms", "functions"]
 
 
+NUMBER = (float, int, numbers.Number)           # the usual ones first: an abstract class takes longer to ask
+
+
 class Forms(NamedTuple):
     """The operators behind one function, by what it is given."""
     same: str                       # two arrays of one shape
@@ -61,11 +64,11 @@ def function(name, choice, F, array):
         left, right = isinstance(lhs, array), isinstance(rhs, array)
         if left and right:
             return getattr(F, choice.broadcast)(lhs, rhs)
-        if left and isinstance(rhs, numbers.Number):
-            return getattr(F, choice.right)(lhs, scalar=rhs)
-        if right and isinstance(lhs, numbers.Number):
-            return getattr(F, choice.left)(rhs, scalar=lhs)
-        if isinstance(lhs, numbers.Number) and isinstance(rhs, numbers.Number):
+        if left and isinstance(rhs, NUMBER):
+            return getattr(F, choice.right)(lhs, rhs)
+        if right and isinstance(lhs, NUMBER):
+            return getattr(F, choice.left)(rhs, lhs)
+        if isinstance(lhs, NUMBER) and isinstance(rhs, NUMBER):
             return choice.numbers(lhs, rhs)
         raise MXNetTypeError(f"{name}: lhs is {type(lhs).__name__} and rhs is {type(rhs).__name__}; expected "
                              f"{array.__name__}s and numbers")
