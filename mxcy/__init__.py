@@ -20,8 +20,9 @@ from mxcy.base import MXNetError
 from mxcy.context import Context, cpu, cpu_pinned, current_context, gpu, num_gpus
 from mxcy import ndarray            # after nd, which fills it
 
-#: Parts that are imported when first used, by the names they go by.
+#: Parts that are imported when first used, by the names they go by: modules, and names in modules.
 _LAZY = {
+    "AttrScope": "attribute.AttrScope",
     "attribute": "attribute",
     "callback": "callback",
     "datasets": "datasets",
@@ -37,6 +38,7 @@ _LAZY = {
     "name": "name",
     "optimizer": "optimizer",
     "random": "random",
+    "rnd": "random",
     "registry": "registry",
     "runtime": "runtime",
     "test_utils": "test_utils",
@@ -48,8 +50,10 @@ _LAZY = {
 def __getattr__(name):
     if name not in _LAZY:
         raise AttributeError(f"mxcy has no {name!r} in this version")
-    module = globals()[name] = importlib.import_module(f"mxcy.{_LAZY[name]}")
-    return module
+    module, _, inside = _LAZY[name].partition(".")
+    found = importlib.import_module(f"mxcy.{module}")
+    found = globals()[name] = getattr(found, inside) if inside else found
+    return found
 
 
 def __dir__():

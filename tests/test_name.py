@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from mxcy.attribute import AttrScope
+from mxcy import AttrScope
 from mxcy.name import NameManager, Prefix
 
 
