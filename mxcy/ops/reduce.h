@@ -1,7 +1,7 @@
 /* What a reduction does to contiguous runs, for each operation and dtype: rows (all elements to one number) and columns
  * (rows added up elementwise). The driver in _reduce.pyx makes any reduction out of these.
  *
- * float32 is summed in float32 over a bounded run by 64 independent accumulators, and the runs in float64: faster than
+ * float32 is summed in float32 over a bounded run by up to 64 independent accumulators, and the runs in float64: faster than
  * a chain of additions, and the error does not grow with the size. Integers are summed in int64.
  */
 #ifndef MXCY_OPS_REDUCE_H
@@ -13,7 +13,15 @@
 
 namespace mxcy_reduce {
 
-template <class L> struct Wide { typedef L type __attribute__((vector_size(64))); enum { LANES = 64 / sizeof(L) }; };
+/* Vectors as wide as the processor's: wider ones are a legal type everywhere, but compilers spill them. */
+#if defined __AVX512F__
+enum { WIDE = 64 };
+#elif defined __AVX2__
+enum { WIDE = 32 };
+#else
+enum { WIDE = 16 };
+#endif
+template <class L> struct Wide { typedef L type __attribute__((vector_size(WIDE))); enum { LANES = WIDE / sizeof(L) }; };
 template <class T, int N> struct Packed { typedef T type __attribute__((vector_size(sizeof(T) * N))); };
 
 template <class T> struct Stored { typedef T type; };
@@ -76,7 +84,8 @@ template <class Op, class T> struct Run {
     typedef typename Total<T>::type A;
     typedef typename Op::template Lane<T>::type L;
     typedef typename Wide<L>::type V;
-    enum { LANES = Wide<L>::LANES, VECTORS = 64 / LANES, RUN = 4096, WIDTH = 2048, FOLD = 256, DEPTH = 128 };
+    enum { LANES = Wide<L>::LANES, VECTORS = LANES < 16 ? 8 : 4, STEP = VECTORS * LANES, RUN = 4096 };
+    enum { WIDTH = 2048, FOLD = 256, DEPTH = 128 };
 
     static V load(const S *x) {
         typename Packed<S, LANES>::type packed;
@@ -88,15 +97,21 @@ template <class Op, class T> struct Run {
         L total = Op::template identity<L>();
         Py_ssize_t i = 0;
         if (n >= LANES) {
-            V lane[VECTORS];
-            for (int v = 0; v < VECTORS; v++) lane[v] = V{} + Op::template identity<L>();
-            for (; i + 64 <= n; i += 64)
-                for (int v = 0; v < VECTORS; v++) lane[v] = Op::join(lane[v], Op::map(load(x + i + v * LANES)));
-            for (; i + LANES <= n; i += LANES) lane[0] = Op::join(lane[0], Op::map(load(x + i)));
-            for (int half = VECTORS / 2; half; half /= 2)
-                for (int v = 0; v < half; v++) lane[v] = Op::join(lane[v], lane[v + half]);
+            V sum = Op::map(load(x));
+            i = LANES;
+            if (n >= STEP) {
+                V lane[VECTORS];
+                lane[0] = sum;
+                for (int v = 1; v < VECTORS; v++) lane[v] = Op::map(load(x + v * LANES));
+                for (i = STEP; i + STEP <= n; i += STEP)
+                    for (int v = 0; v < VECTORS; v++) lane[v] = Op::join(lane[v], Op::map(load(x + i + v * LANES)));
+                for (int half = VECTORS / 2; half; half /= 2)
+                    for (int v = 0; v < half; v++) lane[v] = Op::join(lane[v], lane[v + half]);
+                sum = lane[0];
+            }
+            for (; i + LANES <= n; i += LANES) sum = Op::join(sum, Op::map(load(x + i)));
             L ends[LANES];
-            memcpy(ends, &lane[0], sizeof ends);
+            memcpy(ends, &sum, sizeof ends);
             for (int half = LANES / 2; half; half /= 2)
                 for (int k = 0; k < half; k++) ends[k] = Op::join(ends[k], ends[k + half]);
             total = ends[0];
