@@ -4,6 +4,7 @@ Reads operator names from stdin, one a line; writes a line of JSON for each: wha
 its description goes to the file named on the command line, which tells what was running when the program died.
 """
 import faulthandler
+import itertools
 import json
 import math
 import resource
@@ -26,6 +27,9 @@ MEMORY = 3 << 29
 
 VALUES = [None, "nonsense", "", "(", b"x", object(), {}, (), (0,), (-1,), (1,) * 40, (1 << 31,), (1 << 62, 1 << 62), [[1]],
           (None,), -1, 0, 1, 7, 1 << 31, 1 << 63, -1 << 63, 1 << 70, 1e300, math.nan, math.inf, 0.5, True]
+LIKELY = [-3, -2, -1, 0, 1, 2, 3, 4, 7, (), (0,), (1,), (-1,), (1, 2), (2, 2), (0, 1), (3, 0), (-1, 2), (1, 1, 1), (2, 3, 1, 2),
+          (0, 0, 0, 0, 1, 1, 2, 0), 0.5, -1.5, True, False, None, "float16", "int32", "raise"]
+COMBINATIONS = 100
 JUNK = [None, 3.5, "x", object(), [1], np.ones(2)]
 
 
@@ -65,13 +69,34 @@ def variations(case, inputs):
         yield f"out={value!r}", inputs, {**case.params, "out": value}
 
 
+def combinations(case, inputs, rng):
+    """(description, inputs, params) of calls that differ from the case in several respects, with likely values."""
+    params = list(lookup(case.operator).params)
+    for _ in range(COMBINATIONS):
+        given = dict(case.params)
+        for name in rng.choice(params, min(len(params), rng.integers(1, 4)), replace=False) if params else ():
+            given[str(name)] = LIKELY[rng.integers(len(LIKELY))]
+        arrays = [np.resize(x, tuple(rng.integers(0, 4, rng.integers(0, 5)))) if rng.random() < .3 else x for x in inputs]
+        yield f"{[x.shape for x in arrays]}, {given}", arrays, given
+
+
 def problem(operator, inputs, params):
     """What is wrong with the outcome of a call, or None: it must succeed, or raise an error of ours that says where."""
     arrays = [nd.array(x, dtype=x.dtype) if isinstance(x, np.ndarray) and x is not JUNK[-1] else x for x in inputs]
+    called = False
     try:
-        function(operator.name)(*arrays, **params)
+        for x in arrays:
+            if isinstance(x, nd.NDArray):
+                x.attach_grad()
+        with mx.autograd.record():
+            outputs = function(operator.name)(*arrays, **params)
+        mx.nd.waitall()
+        called = True
+        mx.autograd.backward(outputs if isinstance(outputs, (list, tuple)) else [outputs])
         mx.nd.waitall()
     except MXNetError as error:
+        if called:
+            return None                         # what has no gradient says so in the words of autograd
         words = [operator.name, *operator.aliases, *operator.inputs, *operator.params, "out of memory", "device"]
         if not any(word.strip("_") in str(error) for word in words):
             return f"the message names neither the operator nor an argument: {error}"
@@ -82,15 +107,17 @@ def problem(operator, inputs, params):
 
 def problems(name, progress):
     """All problems of an operator, as texts."""
-    case = next(c for c in CASES if lookup(c.operator).name == name)
-    found = []
-    for what, inputs, params in variations(case, case.sample(case.dtypes[0], np.random.default_rng(0))):
-        progress.seek(0)
-        progress.write(f"{name}: {what}".ljust(200)[:200])
-        progress.flush()
-        wrong = problem(lookup(name), inputs, params)
-        if wrong is not None:
-            found.append(f"{what}: {wrong}")
+    cases = [c for c in CASES if lookup(c.operator).name == name]
+    found, rng = [], np.random.default_rng(0)
+    for case in dict.fromkeys([cases[0], cases[len(cases) // 2], cases[-1]]):
+        sample = case.sample(case.dtypes[0], rng)
+        for what, inputs, params in itertools.chain(variations(case, sample), combinations(case, sample, rng)):
+            progress.seek(0)
+            progress.write(f"{name}: {what}".ljust(300)[:300])
+            progress.flush()
+            wrong = problem(lookup(name), inputs, params)
+            if wrong is not None:
+                found.append(f"{what}: {wrong}")
     return found
 
 
