@@ -190,7 +190,7 @@ cdef class Bound:
             if self.kernel.pack is not None:
                 try:
                     packed = self.kernel.pack(self.params)
-                except (struct.error, OverflowError) as error:
+                except (struct.error, OverflowError, ValueError) as error:
                     raise MXNetValueError(f"{operator.name}: a parameter is out of range: {error}") from error
                 self.packed = <Packed*>malloc(16 + len(packed) + 8)
                 if self.packed == NULL:

@@ -383,11 +383,15 @@ def pad_params():
                 constant_value=Param(float, 0.0, doc="The constant."))
 
 
+def pad_count(name, data, pad_width):
+    """Refuse all but two widths for each axis."""
+    if len(pad_width) != 2 * len(data):
+        raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {data} needs {2 * len(data)} "
+                              "numbers")
+
+
 def pad_check(name, shape, mode, pad_width):
     """Refuse widths that do not fit ``shape``; negative ones cut."""
-    if len(pad_width) != 2 * len(shape):
-        raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {shape} needs {2 * len(shape)} "
-                              "numbers")
     for i, (n, before, behind) in enumerate(zip(shape, pad_width[::2], pad_width[1::2])):
         most = {"constant": max(before, behind), "edge": max(before, behind) if n else 0,
                 "reflect": max(n - 1, 0)}[mode]
@@ -401,6 +405,7 @@ pad = Operator("Pad", "data", "Add values before and behind the axes of an array
 
 @pad.infer_shape
 def pad_shape(data, mode, pad_width):
+    pad_count("Pad", data, pad_width)
     pad_check("Pad", data, mode, pad_width)
     return tuple(n + before + behind for n, before, behind in zip(data, pad_width[::2], pad_width[1::2]))
 
@@ -418,6 +423,7 @@ pad_backward = Operator(
 
 @pad_backward.infer_shape
 def pad_backward_shape(data, mode, pad_width):
+    pad_count("_backward_Pad", data, pad_width)
     shape = tuple(n - before - behind for n, before, behind in zip(data, pad_width[::2], pad_width[1::2]))
     pad_check("_backward_Pad", shape, mode, pad_width)
     return shape

@@ -144,7 +144,8 @@ make_loss = unary(
 
 @make_loss.gradient
 def _(F, data, grad_scale, valid_thresh, normalization):
-    grad = F.ones_like(data) * (grad_scale / data.shape[0] if normalization == "batch" else grad_scale)
+    rows = max(data.shape[0], 1) if normalization == "batch" and data.ndim else 1
+    grad = F.ones_like(data) * (grad_scale / rows)
     if normalization == "valid":
         valid = F._maximum_scalar(F.sum(data > valid_thresh), scalar=1.)
         grad = F.broadcast_div(grad, valid)
