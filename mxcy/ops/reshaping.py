@@ -96,7 +96,7 @@ def split_size(size, parts, shape, target):
 def legacy_reshape(shape, target, keep_highest):
     """The shape that the old parameters ``target_shape`` and ``keep_highest`` mean: one 0 stands for what is left."""
     result = list(target)
-    if keep_highest:
+    if keep_highest and shape:
         result[0] = shape[0]
     unknown = [i for i, n in enumerate(result) if n == 0 and not (keep_highest and i == 0)]
     if len(unknown) == 1:
