@@ -115,7 +115,7 @@ def test_threads_end_with_the_loader():
     deadline = time.time() + 5
     while threading.active_count() > before and time.time() < deadline:
         time.sleep(.01)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before       # a thread of an earlier test may have ended meanwhile
 
 
 def test_reading_ahead_is_bounded():
