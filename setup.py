@@ -25,7 +25,7 @@ CFLAGS = ["-O3", "-g0", "-std=c++17", "-fno-math-errno", "-fno-trapping-math", "
           "-Wno-unused-function", "-Wno-cpp"]
 LFLAGS = []
 if sys.platform == "linux":
-    CFLAGS += ["-fopenmp", "-include", "mxcy/serial_openmp.h"]
+    CFLAGS += ["-fopenmp", "-include", "mxcy/small_calls.h"]
     LFLAGS += ["-fopenmp", "-Wl,--wrap=GOMP_parallel"]
     if "MXCY_SYMBOLS" not in os.environ:                # set it to profile
         LFLAGS += ["-Wl,-s"]
@@ -109,6 +109,8 @@ def extensions():
                 shim.write_text(line)
             variant = extension(f"{folder}.{level}.{stem}", str(shim), flags, depth=2)
             variant.depends = [*HEADERS, ext.sources[0]]
+            if sys.platform == "linux":
+                variant.extra_link_args.append("-Wl,--wrap=PyEval_SaveThread")
             built.append(variant)
     return built
 

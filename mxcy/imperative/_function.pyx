@@ -1,6 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """What users call: operators as Python functions and methods, and ``F``, all of them by registered name."""
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.dict cimport PyDict_Next
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
 from mxcy.imperative._bound cimport Bound
 from mxcy.imperative._invoke cimport invoke, number
@@ -11,6 +14,9 @@ import numpy
 from mxcy.base import MXNetTypeError
 from mxcy.ops.operator import lookup
 
+cdef extern from "Python.h":
+    object PyMethod_New(object function, object instance)
+
 cdef enum:
     BOUNDS = 512                    # remembered per function
 
@@ -19,7 +25,8 @@ cdef class Function:
     """What users call: parses its arguments and invokes the operator."""
     cdef readonly object operator
     cdef str name
-    cdef dict bounds
+    cdef Bound plain                # without parameters given
+    cdef dict bounds                # with them, by (name, value, name, value ...)
     cdef object names               # input names -> position
     cdef list params
     cdef int n_inputs
@@ -54,7 +61,7 @@ cdef class Function:
         return f"<operator {self.name}>"
 
     def __get__(self, instance, owner):
-        return self if instance is None else Method(self, instance)
+        return self if instance is None else PyMethod_New(self, instance)
 
     def __reduce__(self):
         return function, (self.operator.name, self.name)
@@ -71,17 +78,20 @@ cdef class Function:
                 if not isinstance(<object>PyTuple_GET_ITEM(args, i), NDArray):
                     break
             else:
-                key = tuple(kwargs.items())
-                if self.variadic:
-                    key += (("num_args", n),)
-                try:
-                    bound = self.bounds.get(key)
-                except TypeError:               # a list among the parameters
-                    bound = None
+                if not kwargs and not self.variadic:
+                    bound = self.plain
+                else:
+                    key = flat(kwargs)
+                    if self.variadic:
+                        key += ("num_args", n)
+                    try:
+                        bound = self.bounds.get(key)
+                    except TypeError:           # a list among the parameters
+                        bound = None
                 if bound is not None and (self.variadic or n == bound.leading):
                     return invoke(bound, args, None, 0)
         elif self.scalar and n == 2 and self.n_inputs == 1 and not kwargs and isinstance(args[0], NDArray):
-            bound = self.bounds.get(())         # an array and a number
+            bound = self.plain                  # an array and a number
             if bound is not None:
                 return invoke(bound, (args[0],), None, number(self.name, args[1]))
         inputs, params, out, slots = self.split(args, kwargs)
@@ -94,18 +104,20 @@ cdef class Function:
 
     cdef Bound bind(self, dict params):
         cdef Bound bound
-        key = tuple(params.items())
+        key = flat(params)
         try:
             bound = self.bounds.get(key)
         except TypeError:                       # a list, say
             params = {k: freeze(v) for k, v in params.items()}
-            key = tuple(params.items())
+            key = flat(params)
             try:
                 bound = self.bounds.get(key)
             except TypeError:
                 return Bound(self.operator, params)
         if bound is None:
             bound = Bound(self.operator, params)
+            if not params:
+                self.plain = bound
             if len(self.bounds) >= BOUNDS:
                 self.bounds.clear()
             self.bounds[key] = bound
@@ -190,49 +202,34 @@ cdef class Function:
         return 0
 
 
-cdef class Method:
-    """A Function bound to the array it is called on."""
-    cdef Function function
-    cdef object instance
-
-    def __init__(self, Function function, instance):
-        self.function, self.instance = function, instance
-
-    def __call__(self, *args, **kwargs):
-        return self.function(self.instance, *args, **kwargs)
-
-    @property
-    def __name__(self):
-        return self.function.name
-
-    @property
-    def __doc__(self):
-        return self.function.__doc__
-
-    def __repr__(self):
-        return f"<method {self.function.name} of an NDArray>"
-
-
 def function(operator_name, name):
     """The function of an operator under one of its names."""
     return Function(lookup(operator_name), name)
 
 
-cdef class Namespace:
+class Namespace:
     """Every operator as a function, by registered name: what gradient rules know as ``F``."""
-    cdef dict functions
-
-    def __init__(self):
-        self.functions = {}
 
     def __getattr__(self, name):
-        function = self.functions.get(name)
-        if function is None:
-            function = self.functions[name] = Function(lookup(name), name)
-        return function
+        found = self.__dict__[name] = Function(lookup(name), name)      # from now on an ordinary attribute
+        return found
 
 
 F = Namespace()
+
+
+cdef tuple flat(dict params):
+    """(name, value, name, value, ...)"""
+    cdef Py_ssize_t at = 0, i = 0
+    cdef PyObject* name
+    cdef PyObject* value
+    cdef tuple result = PyTuple_New(2 * len(params))
+    while PyDict_Next(params, &at, &name, &value):
+        for item in (<object>name, <object>value):
+            Py_INCREF(item)
+            PyTuple_SET_ITEM(result, i, item)
+            i += 1
+    return result
 
 
 def freeze(value):

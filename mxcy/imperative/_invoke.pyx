@@ -143,6 +143,8 @@ cdef bint overlaps(tuple inputs, list outputs, int visible, const char* writes):
 
 
 cdef double number(name, value) except? -1:
+    if type(value) is float:
+        return value
     if isinstance(value, (int, float, numbers.Real)) or (isinstance(value, numpy.ndarray) and value.ndim == 0):
         try:
             return value

@@ -164,17 +164,23 @@ cdef struct Layout:                 # an elementwise call as rows of `run` eleme
 
 cdef int run_elementwise(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     cdef const KernelInfo* info = <const KernelInfo*>call.info
-    cdef int dtype = outputs[0].dtype, i
+    cdef int dtype = outputs[0].dtype, i, own = 0
     cdef Py_ssize_t n = outputs[0].size
     cdef const void* pointers[MAX_ARITY]
+    cdef char constant[TILE * 8]
     cdef Layout layout
     if n == 0:
         return 0
-    if call.threads == 1 and info.scalar_slot < 0 and not is_short_float(dtype):
+    if call.threads == 1 and (info.scalar_slot < 0 or n <= TILE) and not is_short_float(dtype):
         for i in range(info.arity):             # the common small call: same shapes, one run
-            if inputs[i].size != n:
+            if i == info.scalar_slot:
+                fill(constant, call.scalar, dtype, n)
+                pointers[i] = constant
+            elif inputs[own].size != n:
                 break
-            pointers[i] = inputs[i].data
+            else:
+                pointers[i] = inputs[own].data
+                own += 1
         else:
             info.tiles[dtype](outputs[0].data, pointers, n, call.params)
             return 0
