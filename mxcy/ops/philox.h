@@ -9,6 +9,7 @@
 #define MXCY_OPS_PHILOX_H
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
@@ -49,9 +50,17 @@ typedef uint64_t philox_vector __attribute__((vector_size(16)));
 #define PHILOX_MUL(x, y) (((x) & 0xffffffffu) * (y))
 #endif
 
+/* The lower halves of the lanes. */
+static inline void philox_store(uint32_t *out, philox_vector lanes) {
+    typedef uint32_t half __attribute__((vector_size(sizeof(philox_vector) / 2)));
+    half low = __builtin_convertvector(lanes, half);
+    memcpy(out, &low, sizeof low);
+}
+
 /* The 256 words of a tile. The upper halves of lanes hold leftovers, which neither the product nor the store reads. */
 static inline void philox_tile(uint32_t *__restrict words, uint64_t seed, uint64_t stream, uint64_t tile) {
-    enum { LANES = sizeof(philox_vector) / 8, ROW = 4 };     /* four vectors at once hide the latency of the product */
+    /* Several vectors at once hide the latency of the product, as far as there are registers for them. */
+    enum { LANES = sizeof(philox_vector) / 8, ROW = LANES == 8 ? 4 : 2 };
     const philox_vector zero = {}, m0 = zero + 0xD2511F53u, m1 = zero + 0xCD9E8D57u;
     philox_vector lane;
     for (int i = 0; i < LANES; i++) lane[i] = i;
@@ -76,14 +85,13 @@ static inline void philox_tile(uint32_t *__restrict words, uint64_t seed, uint64
             k0 += 0x9E3779B9u;
             k1 += 0xBB67AE85u;
         }
-        for (int v = 0; v < ROW; v++)
-            for (int i = 0; i < LANES; i++) {
-                uint32_t *out = words + first + v * LANES + i;
-                out[0] = (uint32_t)a[v][i];
-                out[PHILOX_BLOCKS] = (uint32_t)b[v][i];
-                out[2 * PHILOX_BLOCKS] = (uint32_t)c[v][i];
-                out[3 * PHILOX_BLOCKS] = (uint32_t)d[v][i];
-            }
+        for (int v = 0; v < ROW; v++) {
+            uint32_t *out = words + first + v * LANES;
+            philox_store(out, a[v]);
+            philox_store(out + PHILOX_BLOCKS, b[v]);
+            philox_store(out + 2 * PHILOX_BLOCKS, c[v]);
+            philox_store(out + 3 * PHILOX_BLOCKS, d[v]);
+        }
     }
 }
 #endif
