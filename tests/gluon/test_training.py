@@ -1,5 +1,6 @@
 """Networks that learn: linear regression, and LeNet by the classic script."""
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,32 @@ def test_linear_regression():
         error.backward()
         trainer.step(3)
     np.testing.assert_allclose(net(x).asnumpy().ravel(), [3, 7, 11], atol=.01)
+
+
+def test_threads_train_and_predict_side_by_side():
+    shared, x = nn.HybridSequential(), nd.ones((4, 5))
+    shared.add(nn.Dense(8, activation="relu"), nn.Dense(3))
+    shared.initialize()
+    expected = shared(x).asnumpy()
+
+    def predict(_):
+        return all((shared(x).asnumpy() == expected).all() for _ in range(100))
+
+    def train(seed):
+        net = nn.Dense(1, in_units=3)
+        net.initialize()
+        trainer = gluon.Trainer(net.collect_params(), "adam", {"learning_rate": .05})
+        data = nd.array(np.random.RandomState(seed).randn(64, 3))
+        for _ in range(300):
+            with autograd.record():
+                loss = ((net(data).reshape((-1,)) - data.sum(axis=1)) ** 2).mean()
+            loss.backward()
+            trainer.step(1)
+        return loss.asscalar() < .05
+
+    with ThreadPoolExecutor(6) as pool:
+        runs = [pool.submit(work, seed) for seed in range(3) for work in (predict, train)]
+        assert all(run.result() for run in runs)
 
 
 def classic(mnist, epochs):
