@@ -15,11 +15,8 @@ from mxcy.ops._blas cimport dgemm, sgemm
 from mxcy.ops._kernel cimport Kernel
 from mxcy.ops._onednn cimport (BACKWARD_DATA, BACKWARD_WEIGHT, BLOCKED, CHANNELS_LAST, FORWARD, PLAIN, Convolution,
                                convolve)
+from mxcy.ops._strided cimport strided_copy
 from mxcy.storage._storage cimport scratch_free, scratch_new
-
-cdef extern from "mxcy/ops/transpose.h" nogil:
-    void transpose_columns "mxcy_transpose_columns"(float* out, const float* x, Py_ssize_t rows, Py_ssize_t columns,
-                                                    Py_ssize_t begin, Py_ssize_t end)
 
 ctypedef fused real:
     float
@@ -31,7 +28,6 @@ cdef enum:
     CACHED = 4 << 20                    # bytes that stay in the cache between a reorder and the convolution
     HEAVY = 8                           # times as many weights as data
     LIGHT = 16 << 10                    # weights whose gradient is summed over chunks of images at no cost
-    STRIP = 64                          # columns that a thread transposes at a time
 
 cdef struct Window:                     # the parameters, right-aligned to three dimensions
     int64_t spatial
@@ -103,10 +99,11 @@ cdef int choose(const Convolution* c) noexcept nogil:
 cdef void transpose(float* out, const float* x, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t columns,
                     int threads) noexcept nogil:
     """Each of the matrices of rows x columns, transposed."""
-    cdef Py_ssize_t strips = (columns + STRIP - 1) // STRIP, size = rows * columns, t
-    for t in prange(batch * strips, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-        transpose_columns(out + t // strips * size, x + t // strips * size, rows, columns, t % strips * STRIP,
-                          min(columns, (t % strips + 1) * STRIP))
+    cdef Py_ssize_t[3] shape, to, source
+    shape[0], shape[1], shape[2] = batch, columns, rows
+    to[0], to[1], to[2] = rows * columns, rows, 1
+    source[0], source[1], source[2] = rows * columns, 1, columns
+    strided_copy(out, to, x, source, shape, 3, sizeof(float), threads)
 
 
 cdef int channels_last(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
