@@ -24,9 +24,6 @@ enum { WIDE = 16 };
 template <class L> struct Wide { typedef L type __attribute__((vector_size(WIDE))); enum { LANES = WIDE / sizeof(L) }; };
 template <class T, int N> struct Packed { typedef T type __attribute__((vector_size(sizeof(T) * N))); };
 
-template <class T> struct Stored { typedef T type; };
-template <> struct Stored<bool> { typedef unsigned char type; };
-
 /* The type of totals, and of the accumulators within a run. */
 template <class T> struct Total { typedef int64_t type; };
 template <> struct Total<float> { typedef double type; };
@@ -80,20 +77,19 @@ struct Min : Plus {
 };
 
 template <class Op, class T> struct Run {
-    typedef typename Stored<T>::type S;
     typedef typename Total<T>::type A;
     typedef typename Op::template Lane<T>::type L;
     typedef typename Wide<L>::type V;
     enum { LANES = Wide<L>::LANES, VECTORS = LANES < 16 ? 8 : 4, STEP = VECTORS * LANES, RUN = 4096 };
     enum { WIDTH = 2048, FOLD = 256, DEPTH = 128 };
 
-    static V load(const S *x) {
-        typename Packed<S, LANES>::type packed;
+    static V load(const T *x) {
+        typename Packed<T, LANES>::type packed;
         memcpy(&packed, x, sizeof packed);
         return __builtin_convertvector(packed, V);
     }
 
-    static A run(const S *x, Py_ssize_t n) {
+    static A run(const T *x, Py_ssize_t n) {
         L total = Op::template identity<L>();
         Py_ssize_t i = 0;
         if (n >= LANES) {
@@ -122,7 +118,7 @@ template <class Op, class T> struct Run {
 
     /* total[i] = join(total[i], row i), for m rows of n elements */
     static void rows(const void *data, Py_ssize_t m, Py_ssize_t n, void *totals) {
-        const S *x = (const S *)data;
+        const T *x = (const T *)data;
         A *total = (A *)totals;
         for (Py_ssize_t r = 0; r < m; r++, x += n)
             for (Py_ssize_t i = 0; i < n; i += RUN)
@@ -130,7 +126,7 @@ template <class Op, class T> struct Run {
     }
 
     /* sum[j] = column j of m rows of n elements; written with vectors, since compilers do not vectorise join of Max */
-    static void add_rows(L *__restrict sum, const S *__restrict x, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n) {
+    static void add_rows(L *__restrict sum, const T *__restrict x, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n) {
         Py_ssize_t r = 0;
         for (Py_ssize_t j = 0; j < n; j++) sum[j] = Op::template identity<L>();
         for (; r + 4 <= m; r += 4, x += 4 * stride) {
@@ -152,7 +148,7 @@ template <class Op, class T> struct Run {
 
     /* total[j] = join(total[j], column j), for m rows of n elements that stand `stride` apart */
     static void columns(const void *data, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n, void *totals) {
-        const S *x = (const S *)data;
+        const T *x = (const T *)data;
         A *total = (A *)totals;
         L sum[WIDTH];
         if (stride == n && n <= FOLD / 2 && m >= 8 * (FOLD / n)) {       /* narrow: several rows side by side */
@@ -209,20 +205,20 @@ struct Form {
     finish_t finish;
 };
 
-template <class Op, class T> Form form_of(int out) {
+/* Run by Op, finished by Last: what differs only at the end, or only for floats, shares its loops. */
+template <class Op, class T, class Last> Form form_of(int out) {
     typedef Run<Op, T> R;
-    return {R::rows, R::columns, R::start, R::join, finish_of<Op, typename Total<T>::type>(out)};
+    return {R::rows, R::columns, R::start, R::join, finish_of<Last, typename Total<T>::type>(out)};
 }
 
-template <class Op> Form form_of(int dtype, int out) {
+template <class Op, class Whole = Op, class Last = Op> Form form_of(int dtype, int out) {
     switch (dtype) {
-    case 0: return form_of<Op, float>(out);
-    case 1: return form_of<Op, double>(out);
-    case 3: return form_of<Op, uint8_t>(out);
-    case 4: return form_of<Op, int32_t>(out);
-    case 5: return form_of<Op, int8_t>(out);
-    case 6: return form_of<Op, int64_t>(out);
-    default: return form_of<Op, bool>(out);
+    case 0: return form_of<Op, float, Last>(out);
+    case 1: return form_of<Op, double, Last>(out);
+    case 4: return form_of<Whole, int32_t, Last>(out);
+    case 5: return form_of<Whole, int8_t, Last>(out);
+    case 6: return form_of<Whole, int64_t, Last>(out);
+    default: return form_of<Whole, uint8_t, Last>(out);      /* bool too */
     }
 }
 
@@ -232,12 +228,12 @@ enum { SUM, MEAN, PROD, MAX, MIN, NANSUM, NANPROD, NORM1, NORM2 };
 static inline Form form(int operation, int dtype, int out) {
     switch (operation) {
     case SUM: return form_of<Sum>(dtype, out);
-    case MEAN: return form_of<Mean>(dtype, out);
+    case MEAN: return form_of<Sum, Sum, Mean>(dtype, out);
     case PROD: return form_of<Prod>(dtype, out);
     case MAX: return form_of<Max>(dtype, out);
     case MIN: return form_of<Min>(dtype, out);
-    case NANSUM: return form_of<NanSum>(dtype, out);
-    case NANPROD: return form_of<NanProd>(dtype, out);
+    case NANSUM: return form_of<NanSum, Sum>(dtype, out);
+    case NANPROD: return form_of<NanProd, Prod>(dtype, out);
     case NORM1: return form_of<Norm1>(dtype, out);
     default: return form_of<Norm2>(dtype, out);
     }
