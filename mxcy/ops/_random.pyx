@@ -8,10 +8,10 @@ import struct
 
 from cython.parallel cimport prange
 from libc.math cimport log
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
-from mxcy._types cimport FLOAT32, FLOAT64, INT32, INT64, UINT8, Call, Tensor, fail, itemsize, kernel_t
+from mxcy._types cimport FLOAT16, FLOAT32, FLOAT64, INT32, INT64, UINT8, Call, Tensor, fail, itemsize, kernel_t
 from mxcy.ops._kernel cimport Kernel
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
@@ -31,6 +31,9 @@ cdef extern from "mxcy/ops/random.h" namespace "mxcy_random" nogil:
                       uint64_t tile) noexcept nogil
     void integer_tile[T](T* out, Py_ssize_t size, int64_t low, uint64_t range, uint64_t seed, uint64_t stream,
                          uint64_t tile) noexcept nogil
+
+cdef extern from "mxcy/ops/half.h" nogil:
+    void float_to_half "mxcy_float_to_half"(uint16_t* out, const float* x, Py_ssize_t n)
 
 cdef extern from "mxcy/ops/philox.h" nogil:
     enum:
@@ -115,6 +118,7 @@ cdef int draw_integers(const Tensor* inputs, Tensor* outputs, Call* call) noexce
 # -- categories ------------------------------------------------------------------------------------------------------------
 
 cdef void store(void* out, int dtype, Py_ssize_t i, Py_ssize_t value) noexcept nogil:
+    cdef float number
     if dtype == INT32:
         (<int32_t*>out)[i] = <int32_t>value
     elif dtype == INT64:
@@ -123,6 +127,9 @@ cdef void store(void* out, int dtype, Py_ssize_t i, Py_ssize_t value) noexcept n
         (<uint8_t*>out)[i] = <uint8_t>value
     elif dtype == FLOAT64:
         (<double*>out)[i] = <double>value
+    elif dtype == FLOAT16:
+        number = <float>value
+        float_to_half(<uint16_t*>out + i, &number, 1)
     else:
         (<float*>out)[i] = <float>value
 
