@@ -1,18 +1,22 @@
 // Normalisation: means, variances and their gradients over contiguous runs and over columns.
 //
-// float32 is summed by 64 accumulators over runs of at most 2048 elements, and the runs in float64; variances are
+// float32 is summed by four vectors of accumulators over runs of at most 2048 elements, and the runs in float64; variances are
 // summed about the mean of their run and joined exactly. So errors do not grow with the size, nor with the mean.
 #pragma once
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "mxcy/ops/vector.h"
 
 namespace mxcy_norm {
 
 enum { RUN = 2048, WIDTH = 64, DEPTH = 128 };           // elements of a run; columns taken at once; rows of their runs
 
-template <class T> struct Wide { typedef T V __attribute__((vector_size(64))); enum { LANES = 64 / sizeof(T) }; };
+template <class T> struct Wide {
+    typedef T V __attribute__((vector_size(MXCY_VECTOR_BYTES)));
+    enum { LANES = MXCY_VECTOR_BYTES / sizeof(T) };
+};
 
 template <class T> static inline typename Wide<T>::V load(const T* x) {
     typename Wide<T>::V v;

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "mxcy/ops/vector.h"
 
 struct mxcy_pool {
     int64_t spatial, kind, last, include_pad, power, whole;     // whole: the window is the plane
@@ -207,9 +208,9 @@ static inline X mxcy_power(X x) { return POWER == 1 ? x : POWER == 2 ? x * x : x
 // The sum of n powers, in partial sums: more exact than one, and the same for any number of threads.
 template <class T, int POWER>
 static inline T mxcy_power_sum(const T* x, ptrdiff_t n) {
-    typedef T V __attribute__((vector_size(64)));
-    typedef T Q __attribute__((vector_size(4 * sizeof(T))));
-    enum { L = 64 / sizeof(T) };
+    typedef T V __attribute__((vector_size(MXCY_VECTOR_BYTES)));
+    typedef T Q __attribute__((vector_size(16)));
+    enum { L = MXCY_VECTOR_BYTES / sizeof(T), K = 16 / sizeof(T) };
     V a = {}, b = {}, u, v;
     Q total = {}, q;
     ptrdiff_t i = 0;
@@ -218,9 +219,10 @@ static inline T mxcy_power_sum(const T* x, ptrdiff_t n) {
         a += mxcy_power<POWER>(u), b += mxcy_power<POWER>(v);
     }
     a += b;
-    for (int j = 0; j < L; j += 4) memcpy(&q, (const T*)&a + j, sizeof q), total += q;
-    for (; i + 4 <= n; i += 4) memcpy(&q, x + i, sizeof q), total += mxcy_power<POWER>(q);
-    T sum = (total[0] + total[2]) + (total[1] + total[3]);
+    for (int j = 0; j < L; j += K) memcpy(&q, (const T*)&a + j, sizeof q), total += q;
+    for (; i + K <= n; i += K) memcpy(&q, x + i, sizeof q), total += mxcy_power<POWER>(q);
+    T sum = 0;
+    for (int j = 0; j < K; j++) sum += total[j];
     for (; i < n; i++) sum += mxcy_power<POWER>(x[i]);
     return sum;
 }
