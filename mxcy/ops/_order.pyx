@@ -87,18 +87,10 @@ cdef void store(void* out, int dtype, Py_ssize_t i, int64_t value) noexcept nogi
         (<uint8_t*>out)[i] = <uint8_t>value
 
 
-cdef void one(const View* v, const number* row, Py_ssize_t group, Py_ssize_t column, number* sorted, int64_t* at,
+cdef void one(const View* v, const number* row, Py_ssize_t group, Py_ssize_t column, int64_t* at,
               void* scratch) noexcept nogil:
     """Order one row, contiguous at ``row``; its results go to column ``column`` of group ``group``."""
     cdef Py_ssize_t i, begin = group * v.k * v.inner + column
-    if v.want == WANT_VALUE and v.k == v.n:
-        if v.inner == 1:
-            sort_row(<number*>v.value + begin, row, v.n, v.descending, scratch)
-            return
-        sort_row(sorted, row, v.n, v.descending, scratch)
-        for i in range(v.k):
-            (<number*>v.value)[begin + i * v.inner] = sorted[i]
-        return
     order(at, row, v.n, v.k, v.descending, scratch)
     if v.want & WANT_VALUE:
         for i in range(v.k):
@@ -112,26 +104,38 @@ cdef void one(const View* v, const number* row, Py_ssize_t group, Py_ssize_t col
 
 
 cdef int task(const View* v, const number* data, Py_ssize_t t) noexcept nogil:
-    cdef Py_ssize_t n = v.n, group, j, i, begin, width
+    cdef Py_ssize_t n = v.n, group, i, j, begin, width, first
     cdef Py_ssize_t need = order_scratch(data, n, v.k)          # enough for sort_row too, which takes half of it
     cdef Py_ssize_t copies = 0 if v.inner == 1 else n * COLUMNS
-    cdef char* scratch = <char*>scratch_new(need + v.k * sizeof(int64_t) + (copies + n) * sizeof(number) + 64)
+    cdef char* scratch = <char*>scratch_new(need + v.k * sizeof(int64_t) + copies * sizeof(number) + 64)
     cdef int64_t* at = <int64_t*>(scratch + (need + 15) // 16 * 16)
-    cdef number* sorted = <number*>(at + v.k)
-    cdef number* copy = sorted + n
+    cdef number* copy = <number*>(at + v.k)
+    cdef bint whole = v.want == WANT_VALUE                      # nothing but all values: no need to know where they were
     if scratch == NULL:
         return 1
     if v.inner == 1:
         for group in range(t * v.chunk, min(t * v.chunk + v.chunk, v.outer)):
-            one[number](v, data + group * n, group, 0, sorted, at, scratch)
-    else:
-        group, begin = t // v.blocks, t % v.blocks * COLUMNS
-        width = min(v.inner - begin, <Py_ssize_t>COLUMNS)
+            if whole:
+                sort_row(<number*>v.value + group * n, data + group * n, n, v.descending, scratch)
+            else:
+                one[number](v, data + group * n, group, 0, at, scratch)
+        scratch_free(scratch)
+        return 0
+    group, begin = t // v.blocks, t % v.blocks * COLUMNS
+    width = min(v.inner - begin, <Py_ssize_t>COLUMNS)
+    first = group * n * v.inner + begin
+    for i in range(n):
+        for j in range(width):
+            copy[j * n + i] = data[first + i * v.inner + j]
+    for j in range(width):
+        if whole:
+            sort_row(copy + j * n, copy + j * n, n, v.descending, scratch)
+        else:
+            one[number](v, copy + j * n, group, begin + j, at, scratch)
+    if whole:
         for i in range(n):
             for j in range(width):
-                copy[j * n + i] = data[(group * n + i) * v.inner + begin + j]
-        for j in range(width):
-            one[number](v, copy + j * n, group, begin + j, sorted, at, scratch)
+                (<number*>v.value)[first + i * v.inner + j] = copy[j * n + i]
     scratch_free(scratch)
     return 0
 
