@@ -55,25 +55,45 @@ cdef void fill(number* out, Py_ssize_t n, number value) noexcept nogil:
         out[i] = value
 
 
+cdef void mask_step(number* out, const number* data, const View* v, Py_ssize_t t, number value) noexcept nogil:
+    """Step t of all sequences, with time along axis 0."""
+    cdef Py_ssize_t i
+    if v.inner == 1:
+        for i in range(v.count):
+            out[i] = data[i] if t < v.length[i] else value
+        return
+    for i in range(v.count):
+        if t < v.length[i]:
+            memcpy(out + i * v.inner, data + i * v.inner, v.inner * sizeof(number))
+        else:
+            fill(out + i * v.inner, v.inner, value)
+
+
+cdef void mask_sequence(number* out, const number* data, const View* v, Py_ssize_t i, number value) noexcept nogil:
+    """All steps of sequence i, with time along axis 1."""
+    cdef Py_ssize_t n = v.length[i] * v.inner
+    memcpy(out, data, n * sizeof(number))
+    fill(out + n, v.steps * v.inner - n, value)
+
+
 cdef int mask_(const Tensor* inputs, Tensor* outputs, Call* call, number dtype) noexcept nogil:
     """A value in place of the steps after the end of a sequence."""
     cdef const number* data = <const number*>inputs[0].data
     cdef number* out = <number*>outputs[0].data
     cdef number value = <number>(<const SequenceParams*>call.params).value
     cdef View v
-    cdef Py_ssize_t i, t, at
+    cdef Py_ssize_t i
     cdef int threads = call.threads
     if inputs[0].size == 0:
         return 0
     if make_view(&v, inputs, call):
         return 1
-    for t in prange(v.steps, num_threads=threads, schedule="static", use_threads_if=threads > 1):
-        for i in range(v.count):
-            at = t * v.by_step + i * v.by_count
-            if t < v.length[i]:
-                memcpy(out + at, data + at, v.inner * sizeof(number))
-            else:
-                fill(out + at, v.inner, value)
+    if v.by_step == v.inner:
+        for i in prange(v.count, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            mask_sequence(out + i * v.by_count, data + i * v.by_count, &v, i, value)
+    else:
+        for i in prange(v.steps, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            mask_step(out + i * v.by_step, data + i * v.by_step, &v, i, value)
     scratch_free(v.length)
     return 0
 
