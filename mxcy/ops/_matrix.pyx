@@ -47,9 +47,25 @@ cdef void integer_product(const Sizes* s, const number* a, const number* b, numb
                 c[i * s.n + j] += x * b[t * s.n + j]
 
 
+cdef void outer_row(const number* b, number x, number* c, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        c[j] = x * b[j]
+
+
+cdef void outer_product(const Sizes* s, const number* a, const number* b, number* c, int threads) noexcept nogil:
+    """k is 1: the gradient of the weight of a layer for a single example. Libraries spend their time on packing."""
+    cdef Py_ssize_t i
+    for i in prange(s.m, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        outer_row(b, a[i], c + i * s.n, s.n)
+
+
 cdef int one_product(const Sizes* s, const number* a, const number* b, number* c, int threads) noexcept nogil:
     cdef Py_ssize_t lda = max(s.m if s.transpose_a else s.k, 1), ldb = max(s.k if s.transpose_b else s.n, 1)
     cdef Py_ssize_t i, ldc = max(s.n, 1)
+    if s.k == 1:
+        outer_product(s, a, b, c, threads)
+        return 0
     if number is float:
         return sgemm(s.transpose_a, s.transpose_b, s.m, s.n, s.k, a, lda, b, ldb, 0, c, ldc, threads)
     elif number is double:

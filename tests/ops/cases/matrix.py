@@ -43,6 +43,7 @@ CASES = [
     Case("dot", [normal(4, 2, 3), normal(3, 2, 4)], dict(transpose_a=True, transpose_b=True), dot,
          id="axes-transposed"),
     Case("dot", [normal(2, 0), normal(0, 3)], {}, dot, id="nothing"),
+    Case("dot", [normal(1, 3), normal(4, 1)], dict(transpose_a=True, transpose_b=True), dot, id="outer"),
     *(Case("batch_dot", [normal(2, *((4, 3) if a else (3, 4))), normal(2, *((5, 4) if b else (4, 5)))],
            dict(transpose_a=a, transpose_b=b), batch_dot) for a in (False, True) for b in (False, True)),
     Case("batch_dot", [normal(2, 3, 2, 4), normal(2, 3, 4, 3)], {}, batch_dot, id="batches"),
