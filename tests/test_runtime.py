@@ -39,3 +39,9 @@ def test_environment(monkeypatch):
     assert mx.util.getenv("MXCY_TEST") == "1"
     mx.util.setenv("MXCY_TEST", None)
     assert mx.util.getenv("MXCY_TEST") is None
+
+
+def test_names_of_the_package():
+    assert mx.np_shape is mx.util.np_shape and mx.rnd is mx.random and mx.AttrScope is mx.attribute.AttrScope
+    assert {"nd", "gluon", "np_shape"} <= set(dir(mx))
+    assert not hasattr(mx, "nothing_such")
