@@ -7,17 +7,15 @@ from mxcy.imperative._function import Function
 from mxcy.ndarray import arithmetic
 from mxcy.ndarray._ndarray import NDArray, install, waitall
 from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace,
-                                   moveaxis,
-                                   onehot_encode, ones, split_v2, zeros)
+                                   moveaxis, onehot_encode, ones, split_v2, zeros)
 from mxcy.ndarray.interop import from_dlpack, to_dlpack_for_read, to_dlpack_for_write
 from mxcy.ndarray.methods import METHODS
 from mxcy.ndarray.serialization import load, load_frombuffer, save
 from mxcy.ops.operator import REGISTRY
 
 __all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full",
-           "histogram",
-           "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save", "split_v2",
-           "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
+           "histogram", "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save",
+           "split_v2", "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
 
 #: Where an operator stands, by the start of its registered name.
 PREFIXES = {"_contrib_": "contrib", "_linalg_": "linalg", "_random_": "random", "_sparse_": "sparse",
@@ -45,15 +43,8 @@ class Operators(types.ModuleType):
         return [n[len(self.prefix):] for n in REGISTRY if n.startswith(self.prefix)]
 
 
-class Internal(Operators):
-    """``mx.nd._internal``: all operators, also those whose registered names begin with an underscore."""
-
-    def __init__(self):
-        super().__init__("_internal", "")
-
-
 contrib, linalg, sparse, image = (Operators(PREFIXES[p], p) for p in ("_contrib_", "_linalg_", "_sparse_", "_image_"))
-_internal = Internal()
+_internal = Operators("_internal", "")      # all of them, also those whose names begin with an underscore
 op = _internal
 globals().update(arithmetic.functions(_internal, NDArray))
 
