@@ -15,6 +15,7 @@ __path__.append(os.path.join(os.path.dirname(__file__), LEVEL))
 
 TOPICS = [
     "activation",
+    "batch_norm",
     "binary",
     "cast",
     "convolution",

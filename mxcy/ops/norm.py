@@ -1,5 +1,5 @@
-"""Normalisation: batch, layer, group, instance, L2 and local response."""
-from mxcy.base import MXNetTypeError, MXNetValueError
+"""Normalisation: layer, group, instance, L2 and local response; batch normalisation has its own file."""
+from mxcy.base import MXNetValueError
 from mxcy.ops import _norm as kernel
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
@@ -14,13 +14,6 @@ def positive_axis(name, axis, shape):
         raise MXNetValueError(f"{name}: axis is {axis}, but data has shape {shape}; expected {-len(shape)} to "
                               f"{len(shape) - 1}")
     return axis % len(shape)
-
-
-def parameter_type(name, data):
-    """dtype of the weights and statistics: float32 for 16-bit data."""
-    if not data.startswith(("float", "bfloat")):
-        raise MXNetTypeError(f"{name}: data is {data}; expected a floating point type. Convert it with astype().")
-    return "float32" if data in ("float16", "bfloat16") else data
 
 
 def second_order(F, us, g, data, gamma, axes, weight_shape, eps):
@@ -67,106 +60,6 @@ def second_order(F, us, g, data, gamma, axes, weight_shape, eps):
     if us[2] is not None:
         to_g = F.broadcast_add(to_g, weight(us[2]))
     return to_g, to_data, to_gamma
-
-
-# -- BatchNorm ---------------------------------------------------------------------------------------------------------
-
-batch_norm = Operator(
-    "BatchNorm", "data gamma beta moving_mean moving_var",
-    """Normalise each channel by its mean and variance, then scale by ``gamma`` and shift by ``beta`` [1]_.
-
-    In training they are those of the batch, and backward moves the moving averages towards them; otherwise, and with
-    ``use_global_stats``, they are the moving averages. 16-bit data go with float32 weights.
-
-    References
-    ----------
-    .. [1] Ioffe, Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate
-    Shift",
-       ICML 2015.""",
-    outputs="out mean var", visible=1, aux=("moving_mean", "moving_var"), aliases=("BatchNorm_v1", "_npx_batch_norm"),
-    eps=Param(float, 1e-3, min=0, doc=EPS),
-    momentum=Param(float, .9, doc="What the moving averages keep of their values at a step."),
-    fix_gamma=Param(bool, True, doc="Take ``gamma`` as 1; its gradient is 0."),
-    use_global_stats=Param(bool, False, doc="Use the moving averages in training too."),
-    output_mean_var=Param(bool, False, doc="Also return the mean and 1 / sqrt(variance + eps)."),
-    axis=Param(int, 1, doc="The axis of the channels."),
-    cudnn_off=Param(bool, False, doc="Ignored."),
-    min_calib_range=Param(float, None, doc="Ignored."),
-    max_calib_range=Param(float, None, doc="Ignored."))
-
-
-@batch_norm.outputs_given
-def _(output_mean_var):
-    return 3, 3 if output_mean_var else 1
-
-
-# Only backward moves the averages.
-batch_norm.changes_given(lambda: ())
-
-
-@batch_norm.infer_shape
-def _(data, axis):
-    channels = (data[positive_axis("BatchNorm", axis, data)],)
-    return dict(gamma=channels, beta=channels, moving_mean=channels, moving_var=channels, out=data, mean=channels,
-                var=channels)
-
-
-@batch_norm.infer_type
-def _(data):
-    other = parameter_type("BatchNorm", data)
-    return dict(gamma=other, beta=other, moving_mean=other, moving_var=other, out=data, mean=other, var=other)
-
-
-@batch_norm.gradient
-def _(F, g, data, gamma, moving_mean, moving_var, mean, var, eps, momentum, fix_gamma, use_global_stats, axis, train):
-    return F._backward_BatchNorm(g, data, gamma, mean, var, moving_mean, moving_var, eps=eps, momentum=momentum,
-                                 fix_gamma=fix_gamma, axis=axis, batch=train and not use_global_stats)
-
-
-batch_norm.cpu = kernel.batch_norm
-
-batch_norm_gradient = Operator(
-    "_backward_BatchNorm", "g data gamma mean var moving_mean moving_var",
-    "Gradients of BatchNorm; with ``batch`` it moves the moving averages.",
-    outputs="data_grad gamma_grad beta_grad", mutates=("moving_mean", "moving_var"),
-    **{key: batch_norm.params[key] for key in ("eps", "momentum", "fix_gamma", "axis")},
-    batch=Param(bool, doc="The statistics were those of the batch."))
-
-
-@batch_norm_gradient.infer_shape
-def _(data, gamma):
-    return [data, gamma, gamma]
-
-
-@batch_norm_gradient.infer_type
-def _(data, gamma):
-    return [data, gamma, gamma]
-
-
-@batch_norm_gradient.gradient
-def _(F, gs, g, data, gamma, mean, var, eps, fix_gamma, axis, batch):
-    weight_shape = tuple(n if i == axis % data.ndim else 1 for i, n in enumerate(data.shape))
-    axes = tuple(i for i in range(data.ndim) if i != axis % data.ndim)
-    if fix_gamma:
-        gamma, gs = F.ones_like(gamma), (gs[0], None, gs[2])
-    if batch:
-        to_g, to_data, to_gamma = second_order(F, gs, g, data, gamma, axes, weight_shape, eps)
-        return to_g, to_data, None if fix_gamma else to_gamma
-    r = F.reshape(var, shape=weight_shape)          # fixed statistics: all is linear in g and data
-    back = F.broadcast_mul(gs[0] if gs[0] is not None else F.zeros_like(data), r)
-    to_g = F.broadcast_mul(back, F.reshape(gamma, shape=weight_shape))
-    to_gamma = None if fix_gamma else F.sum(back * g, axis=axes)
-    to_data = None
-    if gs[1] is not None:
-        slope = F.broadcast_mul(r, F.reshape(gs[1], shape=weight_shape))
-        to_g = to_g + F.broadcast_mul(F.broadcast_sub(data, F.reshape(mean, shape=weight_shape)), slope)
-        to_data = F.broadcast_mul(g, slope)
-    if gs[2] is not None:
-        to_g = F.broadcast_add(to_g, F.reshape(gs[2], shape=weight_shape))
-    return to_g, to_data, to_gamma
-
-
-batch_norm_gradient.cpu = kernel.batch_norm_backward
 
 
 # -- LayerNorm ---------------------------------------------------------------------------------------------------------
