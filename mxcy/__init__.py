@@ -42,6 +42,7 @@ _LAZY = {
     "np_shape": "util.np_shape",
     "optimizer": "optimizer",
     "random": "random",
+    "recordio": "recordio",
     "rnd": "random",
     "registry": "registry",
     "runtime": "runtime",

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "mxcy"
 LAYERS = [
     "_types _version base",
     "datasets dtype",
-    "context name ndarray.arithmetic registry",
+    "context name ndarray.arithmetic recordio registry",
     "attribute",
     "engine",
     "storage",
