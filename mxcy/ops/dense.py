@@ -34,13 +34,15 @@ def fully_connected_shape(data, num_hidden, no_bias, flatten):
 
 
 @fully_connected.gradient
-def fully_connected_gradient(F, g, data, weight, no_bias):
+def fully_connected_gradient(F, g, data, weight, no_bias, needs):
     hidden, features = weight.shape
     x = F.reshape(data, shape=(-1, features)) if data.ndim != 2 else data
     g = F.reshape(g, shape=(-1, hidden)) if g.ndim != 2 else g
-    g_data = F.dot(g, weight)
-    grads = (F.reshape_like(g_data, data) if data.ndim != 2 else g_data, F.dot(g, x, transpose_a=True))
-    return grads if no_bias else (*grads, F.sum(g, axis=0))
+    g_data = F.dot(g, weight) if needs[0] else None
+    if needs[0] and data.ndim != 2:
+        g_data = F.reshape_like(g_data, data)
+    grads = g_data, F.dot(g, x, transpose_a=True) if needs[1] else None
+    return grads if no_bias else (*grads, F.sum(g, axis=0) if needs[2] else None)
 
 
 fully_connected.cpu = kernel.fully_connected

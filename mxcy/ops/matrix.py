@@ -51,28 +51,27 @@ def dot_shape(lhs, rhs, transpose_a, transpose_b):
 
 
 @dot.gradient
-def dot_gradient(F, g, lhs, rhs, transpose_a, transpose_b):
+def dot_gradient(F, g, lhs, rhs, transpose_a, transpose_b, needs):
     a, b, left, right = dot_matrices(lhs.shape, rhs.shape, transpose_a, transpose_b)
     transpose_a, transpose_b = transpose_a and lhs.ndim > 1, transpose_b and rhs.ndim > 1
     x, y, g = (as_shape(F, array, shape) for array, shape in ((lhs, a), (rhs, b), (g, (prod(left), prod(right)))))
-    g_lhs, g_rhs = product_gradients(F.dot, g, x, y, transpose_a, transpose_b)
-    return as_shape(F, g_lhs, lhs.shape), as_shape(F, g_rhs, rhs.shape)
+    g_lhs, g_rhs = product_gradients(F.dot, g, x, y, transpose_a, transpose_b, needs)
+    return as_shape(F, g_lhs, lhs.shape) if needs[0] else None, as_shape(F, g_rhs, rhs.shape) if needs[1] else None
 
 
 def as_shape(F, array, shape):
     return array if array.shape == tuple(shape) else F.reshape(array, shape=tuple(shape))
 
 
-def product_gradients(product, g, a, b, transpose_a, transpose_b):
-    """Gradients of ``product(a, b)``, each in the order that its own transposition asks for."""
-    if transpose_a:
-        g_a = product(b, g, transpose_a=transpose_b, transpose_b=True)
-    else:
-        g_a = product(g, b, transpose_b=not transpose_b)
-    if transpose_b:
-        g_b = product(g, a, transpose_a=True, transpose_b=transpose_a)
-    else:
-        g_b = product(a, g, transpose_a=not transpose_a)
+def product_gradients(product, g, a, b, transpose_a, transpose_b, needs):
+    """Those gradients of ``product(a, b)`` that are needed, each in the order that its own transposition asks for."""
+    g_a = g_b = None
+    if needs[0]:
+        g_a = product(b, g, transpose_a=transpose_b, transpose_b=True) if transpose_a else \
+            product(g, b, transpose_b=not transpose_b)
+    if needs[1]:
+        g_b = product(g, a, transpose_a=True, transpose_b=transpose_a) if transpose_b else \
+            product(a, g, transpose_a=not transpose_a)
     return g_a, g_b
 
 
@@ -99,8 +98,8 @@ def batch_dot_shape(lhs, rhs, transpose_a, transpose_b):
 
 
 @batch_dot.gradient
-def batch_dot_gradient(F, g, lhs, rhs, transpose_a, transpose_b):
-    return product_gradients(F.batch_dot, g, lhs, rhs, transpose_a, transpose_b)
+def batch_dot_gradient(F, g, lhs, rhs, transpose_a, transpose_b, needs):
+    return product_gradients(F.batch_dot, g, lhs, rhs, transpose_a, transpose_b, needs)
 
 
 batch_dot.cpu = kernel.batch_dot
@@ -119,6 +118,7 @@ def khatri_rao_shape(args):
 
 @khatri_rao.compose
 def khatri_rao_by_rows(F, args):
+    khatri_rao_shape([matrix.shape for matrix in args])         # refuses what does not fit, in its own words
     result = args[0]
     for matrix in args[1:]:
         pairs = F.broadcast_mul(F.expand_dims(result, axis=1), F.expand_dims(matrix, axis=0))
