@@ -60,8 +60,7 @@ def declare_many(name, each, doc, rule, states, *, mixed=False, preloaded=False,
     names = f"``{each}``" + (", and behind all the learning rates and the weight decays as two arrays" if preloaded else
                              ", and behind all the factor of the gradients, as an array" if rescaled else "")
     operator = Operator(name, "*data", f"{doc}\n\nThe arrays are, for each weight, {names}.", outputs="outputs",
-                        scalar=scalar,
-                        **params)
+                        scalar=scalar, **params)
 
     @operator.outputs_given
     def one_for_each(num_weights):

@@ -1,4 +1,4 @@
-"""Cases of mxcy/ops/shape.py."""
+"""Cases of mxcy/ops/shape.py and broadcasting.py."""
 import numpy as np
 
 from tests.ops.case import Case, const, integers, normal

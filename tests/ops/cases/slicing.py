@@ -1,4 +1,4 @@
-"""Cases of mxcy/ops/slicing.py."""
+"""Cases of mxcy/ops/slicing.py, joining.py and padding.py."""
 import numpy as np
 
 from tests.ops.case import Case, normal
