@@ -72,7 +72,7 @@ def without_axis(shape, at, squeeze_axis):
 
 def join_parts(F, gs, shapes, like, axis, squeeze_axis):
     """The gradient of a split: the parts' gradients joined; zeros stand for absent ones."""
-    parts = [F.zeros(shape, dtype=like.dtype) if g is None else g for g, shape in zip(gs, shapes)]
+    parts = [F._zeros(shape=shape, dtype=like.dtype) if g is None else g for g, shape in zip(gs, shapes)]
     if squeeze_axis:
         return F.stack(*parts, axis=axis)
     return parts[0] if len(parts) == 1 else F.Concat(*parts, dim=axis)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from mxcy import nd
+from mxcy import autograd, nd
 
 LARGE = 1 << 22                                 # items of float32: 16 MiB, where streaming begins
 
@@ -60,3 +60,15 @@ def test_pad(mode):
     x = numbers(16, 4, 255, 257)
     wide = ((0, 0), (0, 0), (2, 1), (1, 3))
     check(nd.pad(nd.array(x), mode=mode, pad_width=sum(wide, ())), np.pad(x, wide, mode=mode))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("params", [{"num_outputs": 3}, {"num_outputs": 3, "squeeze_axis": True}])
+def test_gradient_of_one_part(params, dtype):
+    """The other parts of a split have no gradient: theirs is zero."""
+    x = nd.ones((2, 3), dtype=dtype)
+    x.attach_grad()
+    with autograd.record():
+        part = nd.split(x, **params)[1] * 3
+    part.backward()
+    check(x.grad, np.array([[0, 3, 0]] * 2))
