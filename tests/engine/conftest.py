@@ -10,6 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+# What is started in the background of a shell ignores Ctrl-C, and hands that down: not what the tests are about.
+PROLOGUE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
+
 @pytest.fixture
 def script():
     """A function that runs Python source and returns its output; fails on a nonzero status or a hang."""
@@ -19,7 +23,7 @@ def script():
                 "MXCY_ENGINE_TYPE": "NaiveEngine" if serial else "ThreadedEngine"} | environment
         path = (str(ROOT), str(Path(__file__).parent), env.get("PYTHONPATH"))
         env["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        command = [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)]
+        command = [sys.executable, "-c", PROLOGUE + textwrap.dedent(source), *map(str, arguments)]
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
