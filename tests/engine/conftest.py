@@ -9,6 +9,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+# A shell that runs the tests in the background has them ignore Ctrl-C, and children inherit that.
+PROLOGUE = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 
 # What is started in the background of a shell ignores Ctrl-C, and hands that down: not what the tests are about.
 PROLOGUE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
