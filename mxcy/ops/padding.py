@@ -14,7 +14,9 @@ def pad_params():
 
 
 def pad_count(name, data, pad_width):
-    """Refuse all but two widths for each axis."""
+    """Refuse all but two widths for each axis, and arrays without axes."""
+    if not data:
+        raise MXNetValueError(f"{name}: data has no axes to pad")
     if len(pad_width) != 2 * len(data):
         raise MXNetValueError(f"{name}: pad_width is {pad_width}; an array of shape {data} needs {2 * len(data)} "
                               "numbers")

@@ -119,7 +119,7 @@ def _(F, g, data, where, out, pool_type, p_value, kernel, global_pool, pooling_c
 
 GEOMETRY = {key: WINDOW[key] for key in ("kernel", "global_pool", "pooling_convention", "stride", "pad",
                                          "count_include_pad", "layout")}
-SHAPE = dict(shape=Param(Shape, doc="Shape of the data."))
+SHAPE = dict(shape=Param(Shape, min=0, doc="Shape of the data."))
 
 scatter = Operator("_backward_Pooling_max", "g where", "``g`` put where the maxima were, zeros elsewhere.", **SHAPE,
                    **GEOMETRY)

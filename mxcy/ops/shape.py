@@ -249,7 +249,7 @@ diag.cpu = kernel.diag
 
 diag_of_vector = Operator(
     "_backward_diag", "data", "Zeros of a shape, with ``data`` on a diagonal: the transpose of diag as a linear map.",
-    shape=Param(Shape, doc="Shape of the result."),
+    shape=Param(Shape, min=0, doc="Shape of the result."),
     k=Param(int, 0, doc="Which diagonal."),
     axis1=Param(int, 0, doc="The axis that counts rows."), axis2=Param(int, 1, doc="The axis that counts columns."))
 

@@ -43,7 +43,7 @@ slice_.cpu = kernel.slice
 
 slice_backward = Operator(
     "_backward_slice", "data", "Zeros of a shape, with ``data`` where slice would have read.",
-    shape=Param(Shape, doc="Shape of the result."), **slice_params())
+    shape=Param(Shape, min=0, doc="Shape of the result."), **slice_params())
 
 
 @slice_backward.infer_shape
