@@ -13,10 +13,6 @@ ROOT = Path(__file__).parents[2]
 PROLOGUE = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 
-# What is started in the background of a shell ignores Ctrl-C, and hands that down: not what the tests are about.
-PROLOGUE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-
-
 @pytest.fixture
 def script():
     """A function that runs Python source and returns its output; fails on a nonzero status or a hang."""
