@@ -284,7 +284,9 @@ def checked(value, array):
         return math.nan                                 # as MXNet does
     if not isinstance(value, np.ndarray):
         value = as_array(value) if isinstance(value, (list, tuple, range)) else np.asarray(value)
-    if value.dtype.kind in "biuf" or value.dtype == array.dtype:
+    if value.dtype == array.dtype:
+        return value
+    if value.dtype.kind in "biuf":
         with np.errstate(all="ignore"):                 # conversions wrap round, as in the operators
             return value.astype(array.dtype, copy=False)
     raise MXNetTypeError(f"an NDArray cannot be assigned from {value!r}; expected a number, an NDArray, or what "
@@ -326,8 +328,9 @@ def fill(target, value, shape):
     if isinstance(value, numbers.Number):
         F._full(shape=target.shape, value=value, dtype=target.dtype_name, out=target)
     elif isinstance(value, np.ndarray) and not is_recording():
-        value = np.broadcast_to(squeezed(value, shape), shape)
-        target.copy_from(np.ascontiguousarray(value).reshape(target.shape))
+        if value.shape != target.shape:
+            value = np.broadcast_to(squeezed(value, shape), shape).reshape(target.shape)
+        target.copy_from(value)
     else:
         F._copy(reshaped(fitted(value, shape, target), target.shape), out=target)
 
