@@ -4,6 +4,7 @@
 SciPy's is looked up at the first product that needs it: importing it takes longer than importing all of mxcy.
 """
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
+from cython.parallel cimport prange
 from libc.limits cimport INT_MAX
 from libc.stdint cimport int64_t
 
@@ -24,6 +25,10 @@ cdef extern from *:
     int dnnl_sgemm(char transa, char transb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
                    const float* b, int64_t ldb, float beta, float* c, int64_t ldc) nogil
     void omp_set_num_threads(int threads) nogil
+
+cdef enum:
+    FEW_ROWS = 256
+    SLAB = 256
 
 ctypedef fused real:
     float
@@ -78,6 +83,22 @@ cdef void scale(real* c, Py_ssize_t m, Py_ssize_t n, Py_ssize_t ldc, real beta) 
             c[i * ldc + j] = c[i * ldc + j] * beta if beta != 0 else 0
 
 
+cdef int sgemm_slabs(bint transpose_a, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, Py_ssize_t lda,
+                     const float* b, Py_ssize_t ldb, float beta, float* c, Py_ssize_t ldc, int threads) noexcept nogil:
+    """A few rows times a transposed matrix, so many columns at a time.
+
+    oneDNN's threads would share the sum over k, and its last bits would depend on their number.
+    """
+    cdef Py_ssize_t width = SLAB if n >= 2 * SLAB else SLAB // 4
+    cdef Py_ssize_t count = (n + width - 1) // width, slab
+    cdef int failed = 0
+    omp_set_num_threads(1)              # where there is no parallel region
+    for slab in prange(count, num_threads=threads, schedule="dynamic", use_threads_if=threads > 1):
+        failed |= dnnl_sgemm(b'T' if transpose_a else b'N', b'T', m, min(width, n - slab * width), k, 1, a, lda,
+                             b + slab * width * ldb, ldb, beta, c + slab * width, ldc)
+    return failed != 0
+
+
 cdef int sgemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a,
                Py_ssize_t lda, const float* b, Py_ssize_t ldb, float beta, float* c, Py_ssize_t ldc,
                int threads) noexcept nogil:
@@ -86,6 +107,8 @@ cdef int sgemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, P
         return 0
     if not mxcy_has_dnnl:
         return gemm[float](transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc)
+    if transpose_b and m <= FEW_ROWS:
+        return sgemm_slabs(transpose_a, m, n, k, a, lda, b, ldb, beta, c, ldc, threads)
     omp_set_num_threads(threads)        # of this thread only
     return dnnl_sgemm(b'T' if transpose_a else b'N', b'T' if transpose_b else b'N', m, n, k, 1, a, lda, b, ldb, beta, c,
                       ldc) != 0

@@ -1,4 +1,8 @@
 """Products beyond the table: sizes at which libraries and threads come in, gradients that nobody wants, errors."""
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,3 +66,31 @@ def test_one_wanted_gradient(wanted):
 def test_errors(name, shapes, params, message):
     with pytest.raises(MXNetError, match=message):
         getattr(nd, name)(*map(nd.ones, shapes), **params)
+
+
+PROGRAM = """
+import hashlib
+
+import numpy as np
+
+from mxcy import nd
+
+rng = np.random.default_rng(0)
+for m, k, n in ((16, 4096, 4096), (128, 4096, 1000), (300, 900, 700), (10, 100000, 10), (1, 4096, 4096), (40, 5000, 300)):
+    for transpose_a in (False, True):
+        for transpose_b in (False, True):
+            lhs = nd.array(rng.normal(size=(k, m) if transpose_a else (m, k)))
+            rhs = nd.array(rng.normal(size=(n, k) if transpose_b else (k, n)))
+            product = nd.dot(lhs, rhs, transpose_a=transpose_a, transpose_b=transpose_b)
+            print(m, k, n, transpose_a, transpose_b, hashlib.sha256(product.asnumpy().tobytes()).hexdigest())
+"""
+
+
+def test_products_do_not_depend_on_the_number_of_threads():
+    def run(threads):
+        env = {**os.environ, "MXCY_NUM_THREADS": str(threads)}
+        return subprocess.run([sys.executable, "-c", PROGRAM], env=env, capture_output=True, text=True, check=True).stdout
+
+    one = run(1).splitlines()
+    assert len(one) == 24
+    assert one == run(2).splitlines() == run(3).splitlines()
