@@ -8,10 +8,10 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
-from mxcy._types cimport MAX_NDIM, Call, Tensor, itemsize
+from mxcy._types cimport BFLOAT16, FLOAT16, MAX_NDIM, Call, Tensor, itemsize
 from mxcy.engine._engine cimport lane_threads
 from mxcy.ndarray._ndarray cimport NDArray, as_tensor
-from mxcy.ops._kernel cimport KernelInfo
+from mxcy.ops._kernel cimport KernelInfo, through_float
 
 import struct
 
@@ -131,14 +131,18 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
             result.writes[<int>at] = 1
     cdef KernelInfo* info = &bound.kernel.info
     cdef int code
-    if bound.kernel.dispatch >= 0 and inputs:
-        code = (<NDArray>inputs[min(bound.kernel.dispatch, len(inputs) - 1)]).code
+    if info.dispatch >= 0 and inputs:
+        code = (<NDArray>inputs[min(info.dispatch, len(inputs) - 1)]).code
     else:
         code = result.codes[0]
     result.run = info.table[code]
     if result.run == NULL:
         raise MXNetTypeError(f"{operator.name} does not take {NAMES[code]}; it takes "
                              f"{', '.join(NAMES[c] for c in bound.kernel.dtypes)}. Convert with astype().")
+    if info.table[<int>FLOAT16] == through_float:       # the kernel itself knows no 16-bit floats
+        for code in result.codes[:result.count]:
+            if code == FLOAT16 or code == BFLOAT16:
+                result.run = through_float
     # Cost and scratch follow from the shapes alone, so a dummy call finds them once.
     cdef int n_in = len(inputs), i, axis
     cdef Tensor* tensors = <Tensor*>calloc(n_in + result.count + 1, sizeof(Tensor))

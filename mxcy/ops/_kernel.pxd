@@ -9,6 +9,7 @@ cdef struct KernelInfo:             # plain C, reachable from Call.info without 
     tile_t tiles[N_DTYPES]
     workspace_t workspace
     flops_t flops                   # or NULL
+    int dispatch                    # the input whose dtype picks the table entry; -1: output 0
     int arity                       # elementwise: number of tile inputs
     int scalar_slot                 # elementwise: tile input that is Call.scalar, or -1
     double cost                     # ns per element of the largest tensor, one thread
@@ -19,4 +20,5 @@ cdef class Kernel:
     cdef readonly bint inplace      # outputs[0] may share memory with any input of its size
     cdef readonly bint parallel     # uses call.threads
     cdef readonly object pack       # dict of parameters -> bytes, or None
-    cdef readonly int dispatch      # the input whose dtype picks the table entry; -1: output 0
+
+cdef int through_float(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil    # 16-bit floats as float32

@@ -44,7 +44,8 @@ cdef class Kernel:
     def __init__(self, str name, dict table, *, pack=None, uintptr_t workspace=0, bint inplace=False,
                  bint parallel=False, double cost=1.0, int dispatch=0, uintptr_t flops=0):
         memset(&self.info, 0, sizeof(KernelInfo))
-        self.name, self.pack, self.inplace, self.parallel, self.dispatch = name, pack, inplace, parallel, dispatch
+        self.name, self.pack, self.inplace, self.parallel = name, pack, inplace, parallel
+        self.info.dispatch = dispatch
         self.info.workspace = <workspace_t>workspace
         self.info.flops = <flops_t>flops
         self.info.cost = cost
@@ -323,7 +324,7 @@ cdef void run_range(const Layout* p, Py_ssize_t begin, Py_ssize_t end) noexcept 
 # -- 16-bit floats through float32 -----------------------------------------------------------------------------------
 
 cdef int through_float(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
-    """Run the float32 entry on converted copies of the 16-bit tensors; convert back what it wrote."""
+    """Run the entry for wider dtypes on float32 copies of the 16-bit tensors; convert back what it wrote."""
     cdef const KernelInfo* info = <const KernelInfo*>call.info
     cdef int count = call.n_inputs + call.n_outputs, i, status = 0
     cdef Py_ssize_t bytes_ = 0
@@ -349,7 +350,8 @@ cdef int through_float(const Tensor* inputs, Tensor* outputs, Call* call) noexce
             copy[i].data, copy[i].dtype = place, FLOAT32
             place += (copy[i].size * 4 + 63) // 64 * 64
     # The workspace was sized for the 16-bit tensors' shapes, which are those of the copies.
-    status = info.table[<int>FLOAT32](copy, copy + call.n_inputs, call)
+    i = min(info.dispatch, call.n_inputs - 1) if info.dispatch >= 0 and call.n_inputs else call.n_inputs
+    status = info.table[copy[i].dtype](copy, copy + call.n_inputs, call)
     if status == 0:
         for i in range(count):
             original = &inputs[i] if i < call.n_inputs else &outputs[i - call.n_inputs]
