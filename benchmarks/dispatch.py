@@ -1,4 +1,6 @@
 """What a call on a few elements costs, from Python: the floor under every imperative program."""
+import timeit
+
 import numpy as np
 
 import mxcy as mx
@@ -26,13 +28,6 @@ CALLS = {
 }
 
 
-def looped(statement, names):
-    """A function that runs the statement N times."""
-    source = "def run(x, y, h, nd, np, torch):\n    for _ in range(N):\n        " + statement
-    exec(compile(source, "<benchmark>", "exec"), names)
-    return names["run"]
-
-
 class Call:
     """Seconds for 1,000 calls."""
 
@@ -44,12 +39,12 @@ class Call:
             raise NotImplementedError("torch is not installed")
         make = {"mxcy": nd.array, "numpy": np.array, "torch": torch and torch.tensor}[library]
         h = np.full((2, 2), .5, np.float32)
-        run = looped(CALLS[call][("mxcy", "numpy", "torch").index(library)], {"N": N})
-        x, y = make(h), make(h)
-        self.run = lambda: run(x, y, h, nd, np, torch)
+        statement = CALLS[call][("mxcy", "numpy", "torch").index(library)]
+        names = {"x": make(h), "y": make(h), "h": h, "nd": nd, "np": np, "torch": torch}
+        self.timer = timeit.Timer(statement, globals=names)
 
     def time_call(self, call, library):
-        self.run()
+        self.timer.timeit(N)
 
 
 class Chain:
