@@ -40,8 +40,8 @@ class Call:
         make = {"mxcy": nd.array, "numpy": np.array, "torch": torch and torch.tensor}[library]
         h = np.full((2, 2), .5, np.float32)
         statement = CALLS[call][("mxcy", "numpy", "torch").index(library)]
-        names = {"x": make(h), "y": make(h), "h": h, "nd": nd, "np": np, "torch": torch}
-        self.timer = timeit.Timer(statement, globals=names)
+        names = {"left": make(h), "right": make(h), "h": h, "nd": nd, "np": np, "torch": torch}
+        self.timer = timeit.Timer(statement, "x, y = left, right", globals=names)
 
     def time_call(self, call, library):
         self.timer.timeit(N)
