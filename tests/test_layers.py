@@ -17,6 +17,7 @@ LAYERS = [
     "storage",
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
     "imperative",
+    "graph",
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
     "autograd random",
     "nd",

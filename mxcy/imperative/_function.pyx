@@ -6,7 +6,7 @@ from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
 
 from mxcy.imperative._bound cimport Bound
-from mxcy.imperative._invoke cimport invoke, number
+from mxcy.imperative._invoke cimport invoke, invoke_all, number
 from mxcy.ndarray._ndarray cimport NDArray
 
 import numpy
@@ -216,6 +216,12 @@ class Namespace:
 
 
 F = Namespace()
+
+
+def apply(operator, dict params, tuple inputs, double scalar):
+    """All outputs of an operator, also hidden ones, as a list: what runs a graph node by node."""
+    cdef Function called = getattr(F, operator.name)
+    return invoke_all(called.bind(params), inputs, scalar)
 
 
 cdef tuple flat(dict params):

@@ -4,3 +4,4 @@ from mxcy.imperative._bound cimport Bound
 
 cdef object invoke(Bound bound, tuple inputs, object out, double scalar)
 cdef double number(name, value) except? -1      # what an operator takes as `scalar`; other things raise
+cdef list invoke_all(Bound bound, tuple inputs, double scalar)

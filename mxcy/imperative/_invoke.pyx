@@ -25,14 +25,31 @@ from mxcy.ops.operator import call_rule
 
 cdef object invoke(Bound bound, tuple inputs, object out, double scalar):
     """Compute the operator; returns the visible output, or a list of them."""
+    cdef list outputs
     cdef Signature signature
+    if bound.compose is not None:
+        return composed(bound, inputs, out)
+    signature = signature_of(bound, inputs)
+    outputs = compute(bound, signature, inputs, out, scalar)
+    if signature.visible == 1:
+        return outputs[0] if out is None or not isinstance(out, (list, tuple)) else out
+    return outputs[:signature.visible] if signature.count != signature.visible else outputs
+
+
+cdef list invoke_all(Bound bound, tuple inputs, double scalar):
+    """Compute the operator; returns all outputs, also those that only serve the gradient."""
+    if bound.compose is not None:
+        result = composed(bound, inputs, None)
+        return list(result) if isinstance(result, (list, tuple)) else [result]
+    return compute(bound, signature_of(bound, inputs), inputs, None, scalar)
+
+
+cdef list compute(Bound bound, Signature signature, tuple inputs, object out, double scalar):
+    """Allocate or check the outputs, run or push, record; returns all outputs."""
     cdef list outputs
     cdef int i, count, visible
     cdef NDArray first, array
     cdef State* flags = state()
-    if bound.compose is not None:
-        return composed(bound, inputs, out)
-    signature = signature_of(bound, inputs)
     count = signature.count
     visible = signature.visible
     cdef int device_type = 1, device_id = 0
@@ -70,9 +87,7 @@ cdef object invoke(Bound bound, tuple inputs, object out, double scalar):
             if (<NDArray>PyTuple_GET_ITEM(inputs, i)).node is not None:
                 record(bound, signature, inputs, outputs, scalar)
                 break
-    if visible == 1:
-        return outputs[0] if out is None or not isinstance(out, (list, tuple)) else out
-    return outputs[:visible] if count != visible else outputs
+    return outputs
 
 
 cdef object composed(Bound bound, tuple inputs, object out):

@@ -1,0 +1,42 @@
+"""Running a graph operator by operator, on the tape where it records: the reference that plans are held to."""
+from mxcy.base import MXNetValueError
+from mxcy.imperative._function import apply
+
+__all__ = ["interpret"]
+
+
+def interpret(graph, values):
+    """Compute the heads of a graph with arrays for its variables.
+
+    Parameters
+    ----------
+    graph : Graph
+        With or without types.
+    values : dict of str to NDArray
+        By name of variable.
+
+    Returns
+    -------
+    list of NDArray
+        One for each head.
+    """
+    uses = {}
+    for node in graph.nodes:
+        for entry in node.inputs:
+            uses[entry.node] = uses.get(entry.node, 0) + 1
+    for entry in graph.heads:
+        uses[entry.node] = uses.get(entry.node, 0) + 1
+    done = {}
+    for node in graph.nodes:
+        if node.op is None:
+            if node.name not in values:
+                raise MXNetValueError(f"no array is given for the variable {node.name!r}")
+            done[node] = [values[node.name]]
+            continue
+        inputs = tuple([done[entry.node][entry.index] for entry in node.inputs])
+        done[node] = apply(node.op, node.params, inputs, node.scalar or 0.)
+        for entry in node.inputs:                       # arrays go when nothing needs them any more
+            uses[entry.node] -= 1
+            if not uses[entry.node]:
+                del done[entry.node]
+    return [done[entry.node][entry.index] for entry in graph.heads]
