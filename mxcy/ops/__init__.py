@@ -24,6 +24,7 @@ TOPICS = [
     "dense",
     "density",
     "dropout",
+    "fused",
     "indexing",
     "joining",
     "losses",

@@ -1,18 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Kernels, and the two things that many of them share: the elementwise runner and 16-bit floats through float32."""
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uintptr_t
+from libc.stdint cimport uintptr_t
 from libc.string cimport memset
 
-from mxcy._types cimport (BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, MAX_NDIM, UINT8,
-                          Call, Tensor, fail, itemsize, kernel_t, tile_t, workspace_t)
+from mxcy._types cimport (BFLOAT16, FLOAT16, FLOAT32, MAX_NDIM, N_DTYPES, Call, Tensor, fail, itemsize, kernel_t, tile_t,
+                          workspace_t)
+from mxcy.ops._numbers cimport fill, is_short_float, narrow, repeat, widen
+from mxcy.ops._rows cimport Rows, make_rows
 from mxcy.storage._storage cimport scratch_free, scratch_new
-
-cdef extern from "mxcy/ops/half.h" nogil:
-    void half_to_float "mxcy_half_to_float"(float* out, const uint16_t* x, Py_ssize_t n)
-    void float_to_half "mxcy_float_to_half"(uint16_t* out, const float* x, Py_ssize_t n)
-    void bfloat16_to_float "mxcy_bfloat16_to_float"(float* out, const uint16_t* x, Py_ssize_t n)
-    void float_to_bfloat16 "mxcy_float_to_bfloat16"(uint16_t* out, const float* x, Py_ssize_t n)
 
 cdef enum:
     TILE = 512                      # elements; with all temporaries it stays in the first-level cache
@@ -39,10 +35,14 @@ cdef class Kernel:
         The input whose dtype picks the table entry; -1: the first output.
     flops : int, optional
         Address of a ``flops_t``: number of floating point operations, where elements say too little.
+    tiles : dict of int to int, optional
+        Address of a ``tile_t`` by dtype number, for what the kernel does to ``arity`` inputs of one shape and dtype.
+    arity : int
+        Number of inputs of the tiles; 0: the kernel has none.
     """
 
     def __init__(self, str name, dict table, *, pack=None, uintptr_t workspace=0, bint inplace=False,
-                 bint parallel=False, double cost=1.0, int dispatch=0, uintptr_t flops=0):
+                 bint parallel=False, double cost=1.0, int dispatch=0, uintptr_t flops=0, dict tiles=None, int arity=0):
         memset(&self.info, 0, sizeof(KernelInfo))
         self.name, self.pack, self.inplace, self.parallel = name, pack, inplace, parallel
         self.info.dispatch = dispatch
@@ -50,9 +50,13 @@ cdef class Kernel:
         self.info.flops = <flops_t>flops
         self.info.cost = cost
         self.info.scalar_slot = -1
+        self.info.arity = arity
         cdef int dtype
         for dtype, address in table.items():
             self.info.table[dtype] = <kernel_t><uintptr_t>address
+        if tiles is not None:
+            for dtype, address in tiles.items():
+                self.info.tiles[dtype] = <tile_t><uintptr_t>address
         if self.info.table[<int>FLOAT32] != NULL:
             for dtype in (FLOAT16, BFLOAT16):
                 if self.info.table[dtype] == NULL:
@@ -67,13 +71,12 @@ cdef class Kernel:
 
         ``tiles`` holds the address of a ``tile_t`` by dtype number; 16-bit floats go through the float32 tile.
         """
-        cdef Kernel kernel = Kernel(name, {}, pack=pack, inplace=True, parallel=True, cost=cost)
+        cdef Kernel kernel = Kernel(name, {}, pack=pack, inplace=True, parallel=True, cost=cost, tiles=tiles, arity=arity)
         cdef int dtype
         if arity > MAX_ARITY:
             raise ValueError(f"{name}: arity {arity} is above {MAX_ARITY}")
-        kernel.info.arity, kernel.info.scalar_slot = arity, scalar_slot
-        for dtype, address in tiles.items():
-            kernel.info.tiles[dtype] = <tile_t><uintptr_t>address
+        kernel.info.scalar_slot = scalar_slot
+        for dtype in tiles:
             kernel.info.table[dtype] = run_elementwise
         if kernel.info.tiles[<int>FLOAT32] != NULL:
             kernel.info.table[<int>FLOAT16] = kernel.info.table[<int>BFLOAT16] = run_elementwise
@@ -87,78 +90,35 @@ cdef class Kernel:
     @property
     def dtypes(self):
         """Numbers of the dtypes that the kernel takes."""
-        return [dtype for dtype in range(13) if self.info.table[dtype] != NULL]
+        return [dtype for dtype in range(N_DTYPES) if self.info.table[dtype] != NULL]
 
+    @property
+    def tiles(self):
+        """Numbers of the dtypes that there are tiles for, 16-bit floats by way of float32; none if not elementwise."""
+        wide = self.info.tiles[<int>FLOAT32] != NULL
+        return [dtype for dtype in range(N_DTYPES)
+                if self.info.tiles[dtype] != NULL or (wide and is_short_float(dtype))]
 
-# -- numbers of any dtype ------------------------------------------------------------------------------------------
+    @property
+    def broadcasts(self):
+        """Whether the kernel is its tile, on inputs that broadcast to the shape of the output."""
+        return self.info.table[<int>FLOAT32] == run_elementwise
 
-cdef inline void fill(void* out, double value, int dtype, Py_ssize_t n) noexcept nogil:
-    """n copies of a number, converted to the dtype (float32 for 16-bit floats)."""
-    cdef Py_ssize_t i
-    if dtype == FLOAT64:
-        for i in range(n):
-            (<double*>out)[i] = value
-    elif dtype == INT32:
-        for i in range(n):
-            (<int32_t*>out)[i] = <int32_t><int64_t>value
-    elif dtype == INT64:
-        for i in range(n):
-            (<int64_t*>out)[i] = <int64_t>value
-    elif dtype == UINT8 or dtype == INT8:
-        memset(out, <int><uint8_t><int64_t>value, n)
-    elif dtype == BOOL:
-        memset(out, value != 0, n)
-    else:
-        for i in range(n):
-            (<float*>out)[i] = <float>value
-
-
-cdef inline void repeat(void* out, const void* x, int size, Py_ssize_t n) noexcept nogil:
-    """n copies of the element at x."""
-    cdef Py_ssize_t i
-    if size == 4:
-        for i in range(n):
-            (<int32_t*>out)[i] = (<const int32_t*>x)[0]
-    elif size == 8:
-        for i in range(n):
-            (<int64_t*>out)[i] = (<const int64_t*>x)[0]
-    elif size == 2:
-        for i in range(n):
-            (<uint16_t*>out)[i] = (<const uint16_t*>x)[0]
-    else:
-        memset(out, (<const uint8_t*>x)[0], n)
-
-
-cdef inline bint is_short_float(int dtype) noexcept nogil:
-    return dtype == FLOAT16 or dtype == BFLOAT16
-
-
-cdef inline void widen(float* out, const void* x, int dtype, Py_ssize_t n) noexcept nogil:
-    if dtype == FLOAT16:
-        half_to_float(out, <const uint16_t*>x, n)
-    else:
-        bfloat16_to_float(out, <const uint16_t*>x, n)
-
-
-cdef inline void narrow(void* out, const float* x, int dtype, Py_ssize_t n) noexcept nogil:
-    if dtype == FLOAT16:
-        float_to_half(<uint16_t*>out, x, n)
-    else:
-        float_to_bfloat16(<uint16_t*>out, x, n)
+    @property
+    def cost(self):
+        """Nanoseconds per element of the largest tensor, on one thread."""
+        return self.info.cost
 
 
 # -- elementwise -----------------------------------------------------------------------------------------------------
 
-cdef struct Layout:                 # an elementwise call as rows of `run` elements; the axes outside are `ndim`
+cdef struct Layout:                 # an elementwise call
     tile_t tile
     const void* params
     char* out
     const char* data[MAX_ARITY]
-    Py_ssize_t strides[MAX_ARITY][MAX_NDIM]     # in elements, of the outer axes
-    bint constant[MAX_ARITY]                    # the input does not move along a row
-    Py_ssize_t dims[MAX_NDIM]
-    Py_ssize_t run
-    int ndim, arity, dtype, size, scalar_slot
+    Rows rows
+    int arity, dtype, size, scalar_slot
     double scalar
     bint short_float
 
@@ -199,72 +159,32 @@ cdef int run_elementwise(const Tensor* inputs, Tensor* outputs, Call* call) noex
 
 
 cdef void lay_out(Layout* layout, const Tensor* inputs, const Tensor* out, Call* call) noexcept nogil:
-    """Merge axes along which every input either moves as the output does or stands still."""
     cdef const KernelInfo* info = <const KernelInfo*>call.info
-    cdef Py_ssize_t moving[MAX_ARITY]           # elements of the input inside the current axis
-    cdef bint here[MAX_ARITY]                   # whether the input moves along the current axis
-    cdef bint before[MAX_ARITY]
-    cdef int axis, i, slot, own, top = 0
-    cdef bint same
+    cdef const Tensor* operands[MAX_ARITY]
+    cdef int i, own = 0
     layout.tile = info.tiles[out.dtype]
     layout.short_float = layout.tile == NULL
     if layout.short_float:
         layout.tile = info.tiles[<int>FLOAT32]
     layout.params, layout.out, layout.dtype, layout.size = call.params, <char*>out.data, out.dtype, <int>itemsize(out.dtype)
     layout.arity, layout.scalar_slot, layout.scalar = info.arity, info.scalar_slot, call.scalar
-    own = 0
     for i in range(info.arity):
-        layout.constant[i] = i == info.scalar_slot
-        moving[i], before[i] = 1, False
-        layout.data[i] = NULL
-        if not layout.constant[i]:
-            layout.data[i] = <const char*>inputs[own].data
+        operands[i] = NULL
+        if i != info.scalar_slot:
+            operands[i] = &inputs[own]
             own += 1
-    # Walk from the last axis to the first; axis 0 of layout.dims is the innermost until the end.
-    for axis in range(out.ndim - 1, -1, -1):
-        if out.shape[axis] == 1:
-            continue
-        own = 0
-        same = top > 0
-        for i in range(info.arity):
-            here[i] = False
-            if i != info.scalar_slot:
-                slot = axis - (out.ndim - inputs[own].ndim)
-                here[i] = slot >= 0 and inputs[own].shape[slot] != 1
-                own += 1
-            same = same and here[i] == before[i]
-        if same:
-            layout.dims[top - 1] *= out.shape[axis]
-        else:
-            for i in range(info.arity):
-                layout.strides[i][top] = moving[i] if here[i] else 0
-                before[i] = here[i]
-            layout.dims[top] = out.shape[axis]
-            top += 1
-        for i in range(info.arity):
-            if here[i]:
-                moving[i] *= out.shape[axis]
-    if top == 0:
-        layout.dims[0], top = 1, 1
-        for i in range(info.arity):
-            layout.strides[i][0] = 0
-    layout.run = layout.dims[0]
-    for i in range(info.arity):
-        layout.constant[i] = layout.strides[i][0] == 0
-        for axis in range(1, top):
-            layout.strides[i][axis - 1] = layout.strides[i][axis]
-    for axis in range(1, top):
-        layout.dims[axis - 1] = layout.dims[axis]
-    layout.ndim = top - 1
+        layout.data[i] = <const char*>operands[i].data if operands[i] != NULL else NULL
+    make_rows(&layout.rows, operands, info.arity, out)
 
 
 cdef void run_range(const Layout* p, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
     """Elements begin to end of the output, in C order."""
+    cdef const Rows* r = &p.rows
     cdef char buffer[MAX_ARITY + 1][TILE * 8]
     cdef const void* pointers[MAX_ARITY]
     cdef const char* row[MAX_ARITY]
     cdef Py_ssize_t index[MAX_NDIM]
-    cdef Py_ssize_t outer = begin // p.run, at = begin % p.run, left, n, longest
+    cdef Py_ssize_t outer = begin // r.run, at = begin % r.run, left, n, longest
     cdef int i, axis
     cdef bint limited = p.short_float
     cdef char* out = p.out + begin * p.size
@@ -272,31 +192,31 @@ cdef void run_range(const Layout* p, Py_ssize_t begin, Py_ssize_t end) noexcept 
         return
     for i in range(p.arity):
         row[i] = p.data[i]
-        limited = limited or p.constant[i]
-    for axis in range(p.ndim):                  # dims[0] is the axis just outside the rows
-        index[axis] = outer % p.dims[axis]
-        outer //= p.dims[axis]
+        limited = limited or r.constant[i]
+    for axis in range(r.ndim):                  # dims[0] is the axis just outside the rows
+        index[axis] = outer % r.dims[axis]
+        outer //= r.dims[axis]
         for i in range(p.arity):
-            row[i] += index[axis] * p.strides[i][axis] * p.size
+            row[i] += index[axis] * r.strides[i][axis] * p.size
     if p.scalar_slot >= 0:                      # a number stays in its tile for good
         fill(buffer[p.scalar_slot], p.scalar, p.dtype, min(<Py_ssize_t>TILE, end - begin))
         pointers[p.scalar_slot] = buffer[p.scalar_slot]
     left = end - begin
     while left > 0:
         for i in range(p.arity):
-            if p.constant[i] and i != p.scalar_slot:
+            if r.constant[i] and i != p.scalar_slot:
                 pointers[i] = buffer[i]
                 if p.short_float:
                     widen(<float*>buffer[i], row[i], p.dtype, 1)
-                    repeat(buffer[i], buffer[i], 4, min(<Py_ssize_t>TILE, p.run))
+                    repeat(buffer[i], buffer[i], 4, min(<Py_ssize_t>TILE, r.run))
                 else:
-                    repeat(buffer[i], row[i], p.size, min(<Py_ssize_t>TILE, p.run))
-        longest = min(p.run - at, left)
+                    repeat(buffer[i], row[i], p.size, min(<Py_ssize_t>TILE, r.run))
+        longest = min(r.run - at, left)
         left -= longest
         while longest > 0:
             n = min(<Py_ssize_t>TILE, longest) if limited else longest
             for i in range(p.arity):
-                if not p.constant[i]:
+                if not r.constant[i]:
                     pointers[i] = row[i] + at * p.size
                     if p.short_float:
                         widen(<float*>buffer[i], pointers[i], p.dtype, n)
@@ -310,14 +230,14 @@ cdef void run_range(const Layout* p, Py_ssize_t begin, Py_ssize_t end) noexcept 
             out += n * p.size
             longest -= n
         at = 0
-        for axis in range(p.ndim):              # the next row
+        for axis in range(r.ndim):              # the next row
             index[axis] += 1
             for i in range(p.arity):
-                row[i] += p.strides[i][axis] * p.size
-            if index[axis] < p.dims[axis]:
+                row[i] += r.strides[i][axis] * p.size
+            if index[axis] < r.dims[axis]:
                 break
             for i in range(p.arity):
-                row[i] -= p.strides[i][axis] * p.size * p.dims[axis]
+                row[i] -= r.strides[i][axis] * p.size * r.dims[axis]
             index[axis] = 0
 
 

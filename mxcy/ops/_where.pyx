@@ -6,7 +6,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
 from libc.string cimport memcpy
 
 from mxcy._types cimport (
-    BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, Call, Tensor, fail, itemsize, kernel_t
+    BFLOAT16, BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT32, INT64, UINT8, Call, Tensor, fail, itemsize, kernel_t, tile_t
 )
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
@@ -14,6 +14,7 @@ from mxcy.ops._kernel import Kernel
 
 cdef extern from "mxcy/ops/select.h" namespace "mxcy" nogil:
     void select_any(void* out, const void* condition, int dtype, const void* x, const void* y, Py_ssize_t n, int size)
+    tile_t where_tile(int dtype)
     bint is_true(const void* condition, int dtype, Py_ssize_t i)
     void sum_arrays[T](T* out, const void** arrays, int count, Py_ssize_t start, Py_ssize_t n)
 
@@ -43,7 +44,8 @@ cdef int where_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcep
 
 
 where = Kernel("where", dict.fromkeys((FLOAT32, FLOAT64, FLOAT16, BFLOAT16, UINT8, INT8, INT32, INT64, BOOL),
-                                      <uintptr_t><kernel_t>where_kernel), parallel=True, cost=.2, dispatch=1)
+                                      <uintptr_t><kernel_t>where_kernel), parallel=True, cost=.2, dispatch=1, arity=3,
+               tiles={dtype: <uintptr_t>where_tile(dtype) for dtype in (FLOAT32, FLOAT64, UINT8, INT8, INT32, INT64, BOOL)})
 
 ctypedef fused number:
     float

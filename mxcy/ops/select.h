@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "mxcy/ops/tiles.h"
+
 namespace mxcy {
 
 struct Half {};                                            // a 16-bit float: zero but for the sign
@@ -47,6 +49,22 @@ static void select_any(void* out, const void* condition, int dtype, const void* 
         case 6: return select_by<int64_t>(out, condition, x, y, n, itemsize);
         default: return select_by<uint8_t>(out, condition, x, y, n, itemsize);
     }
+}
+
+/* The same as a tile, where the condition has the dtype of the arrays; NULL for 16-bit floats. */
+template <class T> static void select_tile(void* out, const void* const* inputs, ptrdiff_t n, const void*) {
+    select<T, T>(out, inputs[0], inputs[1], inputs[2], n);
+}
+
+static Tile where_tile(int dtype) {
+    switch (dtype) {
+        case 0: return select_tile<float>;
+        case 1: return select_tile<double>;
+        case 4: return select_tile<int32_t>;
+        case 6: return select_tile<int64_t>;
+        case 3: case 5: case 7: return select_tile<uint8_t>;
+    }
+    return nullptr;
 }
 
 static bool is_true(const void* condition, int dtype, ptrdiff_t i) {
