@@ -18,6 +18,7 @@ LAYERS = [
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
     "imperative",
     "graph",
+    "plan",
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
     "autograd random",
     "nd",

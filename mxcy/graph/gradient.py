@@ -61,8 +61,8 @@ def gradient(graph, head_grads, wrt, train=True):
 def accumulate(grads, entry, grad):
     """Add a contribution to the gradient of an entry."""
     if grad.shape != entry.shape:
-        raise MXNetError(f"the gradient of {entry.node.name!r} has shape {grad.shape}, its value {entry.shape}: a fault "
-                         f"in a gradient rule")
+        raise MXNetError(f"the gradient of {entry.node.name!r} has shape {grad.shape}, its value {entry.shape}: "
+                         f"a fault in a gradient rule")
     if entry in grads:
         grad = Builder(grad.entry.node.name, grad.entry.node.attrs).elemwise_add(grads[entry], grad)
     grads[entry] = grad

@@ -2,7 +2,12 @@
 from mxcy.base import MXNetValueError
 from mxcy.imperative._function import apply
 
-__all__ = ["interpret"]
+__all__ = ["interpret", "needs_interpreter"]
+
+
+def needs_interpreter(graph):
+    """Whether an operator's course depends on data (it has a rule ``run``), so that no plan can be made."""
+    return any(node.op is not None and "run" in node.op.rules for node in graph.nodes)
 
 
 def interpret(graph, values):
@@ -34,7 +39,8 @@ def interpret(graph, values):
             done[node] = [values[node.name]]
             continue
         inputs = tuple([done[entry.node][entry.index] for entry in node.inputs])
-        done[node] = apply(node.op, node.params, inputs, node.scalar or 0.)
+        run = node.op.rules.get("run")
+        done[node] = run(node, inputs) if run else apply(node.op, node.params, inputs, node.scalar or 0.)
         for entry in node.inputs:                       # arrays go when nothing needs them any more
             uses[entry.node] -= 1
             if not uses[entry.node]:

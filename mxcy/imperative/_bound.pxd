@@ -1,6 +1,6 @@
 # cython: language_level=3
 """An operator with its parameters, ready to be called, and what follows from the shapes of its inputs."""
-from mxcy._types cimport kernel_t
+from mxcy._types cimport Tensor, kernel_t
 from mxcy.ops._kernel cimport Kernel
 
 cdef struct Packed:                     # parameters as the kernel reads them; outlives its Bound while tasks need it
@@ -41,4 +41,7 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef object rule                    # its gradient, a Rule; made when first recorded
 
 cdef Signature signature_of(Bound bound, tuple inputs)
+cdef Signature make_signature(Bound bound, list inputs, list outputs)
+cdef Signature dimensions(list outputs)
+cdef void describe_tensor(Tensor* tensor, Signature types, int i) noexcept
 cdef void* bound_params(Bound bound) noexcept

@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from mxcy._types cimport BFLOAT16, FLOAT16, MAX_NDIM, Call, Tensor, itemsize
 from mxcy.engine._engine cimport lane_threads
-from mxcy.ndarray._ndarray cimport NDArray, as_tensor
+from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.ops._kernel cimport KernelInfo, through_float
 
 import struct
@@ -38,8 +38,8 @@ cdef class Signature:
         free(self.writes)
 
 
-cdef Signature make_signature(list outputs):
-    """From a list of (shape, dtype name)."""
+cdef Signature dimensions(list outputs):
+    """Shapes and dtypes alone, from a list of (shape, dtype name)."""
     cdef Signature result = Signature.__new__(Signature)
     cdef int count = len(outputs), i, axis
     cdef Py_ssize_t room, size
@@ -110,29 +110,37 @@ cdef Signature signature_of(Bound bound, tuple inputs):
 
 
 cdef Signature infer_signature(Bound bound, tuple inputs):
-    cdef Signature result
     cdef NDArray array
     operator = bound.operator
     names = operator.input_names(bound.params, len(inputs))
     if len(names) != len(inputs):
         raise MXNetTypeError(f"{operator.name}: {len(inputs)} inputs given; expected {len(names)} ({', '.join(names)})")
-    shapes = [array.shape for array in inputs]
+    types = [(array.shape, array.dtype_name) for array in inputs]
     try:
-        result = make_signature(infer(operator, bound.params, names, shapes, [array.dtype_name for array in inputs]))
+        outputs = infer(operator, bound.params, names, [t[0] for t in types], [t[1] for t in types])
     except MXNetError as error:
         raise named(operator, error) from error.__cause__
-    result.visible = operator.output_counts(bound.params, len(inputs))[1]
+    return make_signature(bound, types, outputs)
+
+
+cdef Signature make_signature(Bound bound, list inputs, list outputs):
+    """What follows from the types, pairs of shape and dtype name, of the inputs and outputs."""
+    operator = bound.operator
+    cdef int n_in = len(inputs), i
+    cdef Signature given = dimensions(inputs), result = dimensions(outputs)
+    names = operator.input_names(bound.params, n_in)
+    result.visible = operator.output_counts(bound.params, n_in)[1]
     changed = operator.changed_inputs(bound.params, names)
     if changed:
-        result.writes = <char*>calloc(len(names), 1)
+        result.writes = <char*>calloc(n_in, 1)
         if result.writes == NULL:
             raise MemoryError
         for at in changed:
             result.writes[<int>at] = 1
     cdef KernelInfo* info = &bound.kernel.info
     cdef int code
-    if info.dispatch >= 0 and inputs:
-        code = (<NDArray>inputs[min(info.dispatch, len(inputs) - 1)]).code
+    if info.dispatch >= 0 and n_in:
+        code = given.codes[min(info.dispatch, n_in - 1)]
     else:
         code = result.codes[0]
     result.run = info.table[code]
@@ -144,7 +152,6 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
             if code == FLOAT16 or code == BFLOAT16:
                 result.run = through_float
     # Cost and scratch follow from the shapes alone, so a dummy call finds them once.
-    cdef int n_in = len(inputs), i, axis
     cdef Tensor* tensors = <Tensor*>calloc(n_in + result.count + 1, sizeof(Tensor))
     cdef Call call
     cdef Py_ssize_t largest = 1
@@ -153,21 +160,24 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
     memset(&call, 0, sizeof(Call))
     call.params, call.info, call.n_inputs, call.n_outputs = bound_params(bound), info, n_in, result.count
     call.threads = lane_threads()
-    for i in range(n_in):
-        as_tensor(<NDArray>inputs[i], &tensors[i])
+    for i in range(n_in + result.count):
+        describe_tensor(&tensors[i], given if i < n_in else result, i if i < n_in else i - n_in)
         largest = max(largest, tensors[i].size)
-    for i in range(result.count):
-        tensors[n_in + i].dtype, tensors[n_in + i].ndim = result.codes[i], result.ranks[i]
-        tensors[n_in + i].shape, tensors[n_in + i].size = result.dims[i], 1
-        for axis in range(result.ranks[i]):
-            tensors[n_in + i].size *= result.dims[i][axis]
-        largest = max(largest, tensors[n_in + i].size)
     result.cost = info.cost * largest
     if info.flops != NULL:
         result.cost = max(result.cost, info.flops(tensors, tensors + n_in, &call) * FLOP_NS)
     result.workspace = info.workspace(tensors, tensors + n_in, &call) if info.workspace != NULL else 0
     free(tensors)
     return result
+
+
+cdef void describe_tensor(Tensor* tensor, Signature types, int i) noexcept:
+    """A tensor of the i-th type, without data; its shape lives as long as the Signature."""
+    cdef int axis
+    tensor.data, tensor.dtype, tensor.ndim, tensor.shape = NULL, types.codes[i], types.ranks[i], types.dims[i]
+    tensor.size = 1
+    for axis in range(tensor.ndim):
+        tensor.size *= tensor.shape[axis]
 
 
 cdef void* bound_params(Bound bound) noexcept:

@@ -42,8 +42,8 @@ cdef const char** DTYPE_TEXT = [b"float32", b"float64", b"float16", b"uint8", b"
                                 b"", b"", b"bfloat16"]
 
 
-cdef void describe(char* text, Py_ssize_t room, const char* name, const char* message, const Tensor* tensors,
-                   int n) noexcept nogil:
+cdef void describe_failure(char* text, Py_ssize_t room, const char* name, const char* message, const Tensor* tensors,
+                           int n) noexcept nogil:
     """``name: message [float32 (2, 3), ...]``; a message that opens with the operator's name does not get it twice."""
     cdef int i, axis
     cdef Py_ssize_t at
@@ -72,14 +72,14 @@ cdef int compute(Work* work, char* text, Py_ssize_t room) noexcept nogil:
         scratch = scratch_new(work.workspace)
         if scratch == NULL:
             snprintf(work.call.error, sizeof(work.call.error), b"out of memory: %lld bytes of scratch", <long long>work.workspace)
-            describe(text, room, work.name, work.call.error, work.tensors, n_in)
+            describe_failure(text, room, work.name, work.call.error, work.tensors, n_in)
             return 1
         work.call.workspace = scratch
     status = work.run(work.tensors, work.tensors + n_in, &work.call)
     if scratch != NULL:
         scratch_free(scratch)
     if status != 0:
-        describe(text, room, work.name, work.call.error, work.tensors, n_in)
+        describe_failure(text, room, work.name, work.call.error, work.tensors, n_in)
     return status
 
 
@@ -99,29 +99,6 @@ cdef void destroy_task(Task* task) noexcept nogil:
 
 
 # -- variables ---------------------------------------------------------------------------------------------------------
-
-cdef struct Seen:                       # a set of variables; without a table the list itself is searched
-    Var** table
-    int mask
-
-
-cdef inline bint add_var(Var** vars, int n, Var* var, Seen seen) noexcept nogil:
-    """Append a variable unless it is there already."""
-    cdef int i
-    if seen.table == NULL:
-        for i in range(n):
-            if vars[i] == var:
-                return False
-    else:
-        i = <int>((<size_t>var >> 6) * 0x9E3779B1u) & seen.mask
-        while seen.table[i] != NULL:
-            if seen.table[i] == var:
-                return False
-            i = (i + 1) & seen.mask
-        seen.table[i] = var
-    vars[n] = var
-    return True
-
 
 cdef int sort_vars(Work* work, const char* changed, bint fresh, Var** vars, Seen seen, int* n_updates,
                    int* n_writes) noexcept nogil:

@@ -224,6 +224,12 @@ def apply(operator, dict params, tuple inputs, double scalar):
     return invoke_all(called.bind(params), inputs, scalar)
 
 
+def bound(operator, dict params):
+    """The Bound of an operator with these parameters, remembered."""
+    cdef Function called = getattr(F, operator.name)
+    return called.bind(params)
+
+
 cdef tuple flat(dict params):
     """(name, value, name, value, ...)"""
     cdef Py_ssize_t at = 0, i = 0

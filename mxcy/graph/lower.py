@@ -1,0 +1,57 @@
+"""From a symbol graph to a typed one: variables get their types, composed operators become what they are made of."""
+from mxcy.base import MXNetError, MXNetValueError
+from mxcy.graph.build import Builder, Value, compose, make
+from mxcy.graph.graph import Entry, Node
+
+__all__ = ["lower"]
+
+
+def lower(graph, types):
+    """A typed copy of a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    types : dict of str to (tuple of int, str)
+        Shape and dtype of each variable.
+
+    Returns
+    -------
+    Graph
+
+    Raises
+    ------
+    ValueError
+        If a variable has no type, or the inputs of a node do not go together.
+    """
+    def typed(node, inputs):
+        user = {key: value for key, value in node.attrs.items() if key.startswith("__")}
+        if node.op is None:
+            if node.name not in types:
+                raise MXNetValueError(f"the shape of variable {node.name!r} is not known")
+            return [Entry(Node(None, node.name, attrs=user, types=[types[node.name]]), 0)]
+        rules = node.op.rules
+        if "compose" in rules or "expand" in rules:
+            builder = Builder(node.name, user)
+            values = [Value(entry, builder) for entry in inputs]
+            try:
+                if "expand" in rules:                   # control flow: the rule sees the node with its subgraphs
+                    result = rules["expand"](builder, node, values)
+                else:
+                    result = compose(node.op, values, node.params, builder)
+            except MXNetError as error:
+                raise located(node, error) from error.__cause__
+            result = [result] if isinstance(result, Value) else result
+            return [value.entry for value in result]
+        try:
+            made = make(node.op, inputs, node.params, node.scalar, node.name, user, node.subgraphs)
+        except MXNetError as error:
+            raise located(node, error) from error.__cause__
+        return [Entry(made, i) for i in range(len(made.types))]
+    return graph.map(typed)
+
+
+def located(node, error):
+    """The error, with the node's name in its message."""
+    text = str(error)
+    return error if repr(node.name) in text else type(error)(f"node {node.name!r}: {text}")

@@ -1,0 +1,1 @@
+"""Plans: graphs made ready for one signature, and what runs them."""

@@ -1,0 +1,272 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""CachedOp: a graph as a function of arrays, with a plan for every signature that it met."""
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp
+
+from mxcy.imperative._state cimport State, state
+from mxcy.ndarray._ndarray cimport NDArray
+from mxcy.plan._plan cimport Execution, Plan
+
+from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.graph.graph import Graph
+from mxcy.graph.interpret import interpret, needs_interpreter
+from mxcy.imperative._function import F
+from mxcy.imperative._tape import attach_function
+from mxcy.plan.compile import compile_plan, gradient_graph
+
+cdef enum:
+    PLANS = 64                          # kept per CachedOp
+
+
+cdef class Prepared:
+    """What a plan computes from parameters beforehand, and which state of them it was computed from."""
+    cdef object program                 # mxcy.plan.compile.Program
+    cdef list positions                 # of its variables among the inputs of the CachedOp
+    cdef list outputs                   # the arrays, None before the first time
+    cdef list chunks                    # (address of the storage, writes asked for) of each variable then
+
+    def __init__(self, program, dict where):
+        self.program, self.outputs, self.chunks = program, None, None
+        self.positions = [where[name] for name in program.variables]
+
+    cdef list get(self, list arrays):
+        """The arrays, computed again if a parameter changed."""
+        cdef list seen = []
+        cdef NDArray array
+        cdef bint foreign = False
+        for at in self.positions:
+            array = <NDArray>arrays[at]
+            seen.append((<size_t>array.data, array.chunk.var.writes))
+            foreign = foreign or array.chunk.free != NULL       # memory that others may write without our knowing
+        if self.outputs is None or foreign or seen != self.chunks:
+            self.outputs = run_forward(self.program, [arrays[at] for at in self.positions])
+            self.chunks = seen
+        return self.outputs
+
+
+cdef list run_forward(program, list arrays):
+    """The outputs of a program that has no backward phase and prepares nothing."""
+    cdef Plan plan = program.plan
+    cdef Execution execution = Execution(plan, False)
+    cdef NDArray array
+    cdef int slot = 0, device_type = 1, device_id = 0
+    cdef list outputs = []
+    for array in arrays:
+        execution.put(slot, array)
+        device_type, device_id = array.chunk.device_type, array.chunk.device_id
+        slot += 1
+    for _ in range(program.n_outputs):
+        array = plan.new_array(slot, device_type, device_id)
+        execution.put(slot, array)
+        outputs.append(array)
+        slot += 1
+    execution.launch(0)
+    return outputs
+
+
+cdef class Compiled:
+    """A Program as CachedOp uses it."""
+    cdef bytes key
+    cdef readonly object program
+    cdef Plan plan
+    cdef list positions                 # of the program's variables among the inputs of the CachedOp
+    cdef Prepared prepared              # or None
+    cdef tuple wanted                   # positions of the inputs that receive gradients
+    cdef int n_outputs, first_given, first_grad
+    cdef list given
+
+    def __init__(self, program, dict where):
+        self.program, self.plan = program, program.plan
+        self.prepared = None if program.prepare is None else Prepared(program.prepare, where)
+        n_prepared = 0 if program.prepare is None else program.prepare.n_outputs
+        self.positions = [where[name] for name in program.variables[:len(program.variables) - n_prepared]]
+        self.wanted = tuple([where[name] for name, _ in program.grads])
+        self.n_outputs, self.given = program.n_outputs, program.given
+        self.first_given, self.first_grad = program.first_given, program.first_grad
+
+
+cdef class Backward:
+    """The gradient of one call: what the tape calls."""
+    cdef Execution execution
+    cdef Compiled compiled
+    cdef CachedOp owner
+    cdef list arrays                    # the inputs of the call
+
+    def __call__(self, list grads):
+        cdef Compiled c = self.compiled
+        cdef NDArray array
+        cdef int slot = c.first_given, i
+        cdef list results = []
+        if state().recording:                   # create_graph: the same rules again, as recorded operations
+            return tuple(self.owner.recorded_gradient(c, self.arrays, grads))
+        for i in c.given:
+            array = grads[i]
+            if array is None:
+                shape, dtype = c.plan.slot_type(slot)
+                array = F._zeros(shape=shape, dtype=dtype)
+            self.execution.put(slot, array)
+            slot += 1
+        array = <NDArray>self.arrays[0]
+        for _ in c.wanted:
+            array = c.plan.new_array(slot, array.chunk.device_type, array.chunk.device_id)
+            self.execution.put(slot, array)
+            results.append(array)
+            slot += 1
+        self.execution.launch(1)
+        return tuple(results)
+
+
+cdef class CachedOp:
+    """A graph as a function of arrays.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a symbol; its heads are the results.
+    names : sequence of str
+        The variables of the graph, in the order in which arrays are given. Names that the graph does not use are
+        allowed.
+    parameters : collection of str
+        Those that seldom change: in prediction what depends on them alone is computed once.
+    **options
+        Of `compile_plan`.
+
+    Examples
+    --------
+    >>> import mxcy as mx
+    >>> from mxcy.graph.build import variable
+    >>> from mxcy.graph.graph import Graph
+    >>> double = CachedOp(Graph([(variable("x", (2,)) * 2).entry]), ["x"])
+    >>> double(mx.nd.array([1, 2])).asnumpy()
+    array([2., 4.], dtype=float32)
+    """
+    cdef readonly object graph, parameters
+    cdef readonly list names
+    cdef dict where, programs, options
+    cdef Compiled last
+    cdef bint interpreted
+    cdef object __weakref__
+
+    def __init__(self, graph, names, parameters=(), **options):
+        self.graph, self.names, self.parameters = graph, list(names), frozenset(parameters)
+        self.where = {name: i for i, name in enumerate(self.names)}
+        missing = [node.name for node in graph.variables if node.name not in self.where]
+        if missing:
+            raise MXNetValueError(f"CachedOp: the graph has variables that are not among the inputs: {missing}")
+        self.programs, self.options = {}, options
+        self.interpreted = needs_interpreter(graph)
+
+    def __call__(self, *arrays):
+        """Compute the outputs.
+
+        Parameters
+        ----------
+        *arrays : NDArray
+            One for each of `names`; or a single list of them.
+
+        Returns
+        -------
+        NDArray or list of NDArray
+        """
+        cdef list given = list(arrays[0]) if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)) else list(arrays)
+        if len(given) != len(self.names):
+            raise MXNetTypeError(f"CachedOp: {len(given)} arrays given; expected {len(self.names)}")
+        cdef list outputs = self.run(given)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    cdef list run(self, list arrays):
+        cdef State* flags = state()
+        cdef NDArray array
+        cdef Compiled c
+        cdef Execution execution
+        cdef Backward backward
+        cdef int slot = 0, device_type = 1, device_id = 0
+        cdef list outputs = []
+        for item in arrays:
+            if not isinstance(item, NDArray):
+                raise MXNetTypeError(f"CachedOp: an input is {type(item).__name__}; expected an NDArray")
+        if self.interpreted:
+            return interpret(self.graph, dict(zip(self.names, arrays)))
+        c = self.compiled(arrays, flags)
+        execution = Execution.__new__(Execution, c.plan, len(c.wanted) > 0)
+        for at in c.positions:
+            array = <NDArray>arrays[at]
+            execution.put(slot, array)
+            slot += 1
+        if c.prepared is not None:
+            for array in c.prepared.get(arrays):
+                execution.put(slot, array)
+                slot += 1
+        if arrays:
+            array = <NDArray>arrays[0]
+            device_type, device_id = array.chunk.device_type, array.chunk.device_id
+        for _ in range(c.n_outputs):
+            array = c.plan.new_array(slot, device_type, device_id)
+            execution.put(slot, array)
+            outputs.append(array)
+            slot += 1
+        execution.launch(0)
+        if c.wanted:
+            backward = Backward.__new__(Backward)
+            backward.execution, backward.compiled, backward.owner, backward.arrays = execution, c, self, arrays
+            attach_function(backward, [arrays[at] for at in c.wanted], outputs)
+        return outputs
+
+    cdef Compiled compiled(self, list arrays, State* flags):
+        """The program for these arrays, made now if the signature is new."""
+        cdef NDArray array
+        cdef Py_ssize_t need = 1, at = 1, axis
+        cdef Compiled c
+        cdef bytes name
+        for array in arrays:
+            need += 1 + array.rank
+        cdef int64_t* key = <int64_t*>malloc(need * sizeof(int64_t))
+        if key == NULL:
+            raise MemoryError
+        try:
+            key[0] = flags.training
+            for array in arrays:
+                key[at] = array.code << 16 | array.rank << 1 | (flags.recording and array.node is not None)
+                at += 1
+                for axis in range(array.rank):
+                    key[at] = array.dims[axis]
+                    at += 1
+            c = self.last
+            if c is not None and PyBytes_GET_SIZE(c.key) == need * 8 \
+                    and memcmp(PyBytes_AS_STRING(c.key), key, need * 8) == 0:
+                return c
+            name = PyBytes_FromStringAndSize(<char*>key, need * 8)
+        finally:
+            free(key)
+        c = self.programs.get(name)
+        if c is None:
+            c = Compiled(self.compile(arrays, flags.training, flags.recording), self.where)
+            c.key = name
+            while len(self.programs) >= PLANS:
+                del self.programs[next(iter(self.programs))]
+            self.programs[name] = c
+        self.last = c
+        return c
+
+    cdef object compile(self, list arrays, bint train, bint recording):
+        cdef NDArray array
+        types = {name: (array.shape, array.dtype_name) for name, array in zip(self.names, arrays)}
+        grads = [(name, False) for name, array in zip(self.names, arrays) if recording and array.node is not None]
+        return compile_plan(self.graph, types, train=train, grads=grads, parameters=self.parameters, **self.options)
+
+    cdef list recorded_gradient(self, Compiled c, list arrays, list grads):
+        cdef NDArray array
+        types = {name: (array.shape, array.dtype_name) for name, array in zip(self.names, arrays)}
+        wanted = [self.names[at] for at in c.wanted]
+        heads, given = gradient_graph(self.graph, types, wanted, state().training)
+        values = dict(zip(self.names, arrays))
+        for i, entry in given.items():
+            values[entry.node.name] = F._zeros(shape=entry.shape, dtype=entry.dtype) if grads[i] is None else grads[i]
+        return interpret(Graph(heads), values)
+
+    @property
+    def plans(self):
+        """The programs that were made, newest last."""
+        return [c.program for c in self.programs.values()]

@@ -1,0 +1,220 @@
+"""From a graph to a Plan: the passes in their order, and the steps that are left."""
+from math import prod
+
+from mxcy.dtype import NUMPY
+from mxcy.graph.build import Builder, Value
+from mxcy.graph.gradient import gradient
+from mxcy.graph.graph import Entry, Graph, Node
+from mxcy.graph.lower import lower
+from mxcy.imperative._function import bound
+from mxcy.ops.operator import lookup
+from mxcy.plan._plan import Plan, workspace
+
+__all__ = ["Program", "compile_plan", "gradient_graph"]
+
+
+class Program:
+    """A plan and how its slots are laid out.
+
+    The slots are, one after the other: the variables, the outputs, the gradients given for the outputs, the gradients
+    of variables.
+
+    Attributes
+    ----------
+    plan : Plan
+    variables : list of str
+        Names of the variables whose arrays the plan wants, in the order of the slots.
+    n_outputs : int
+    given : list of int
+        For which outputs a gradient is to be given.
+    grads : list of (str, bool)
+        The variables whose gradients the plan computes; and whether it adds to what the array holds.
+    prepare : Program or None
+        What to compute from parameters beforehand; its outputs are the last of the variables.
+    """
+
+    def __init__(self, plan, variables, n_outputs, given, grads, prepare=None):
+        self.plan, self.variables, self.n_outputs, self.given, self.grads = plan, variables, n_outputs, given, grads
+        self.prepare = prepare
+        self.first_output = len(variables)
+        self.first_given = self.first_output + n_outputs
+        self.first_grad = self.first_given + len(given)
+
+
+def compile_plan(graph, types, *, train=False, grads=(), ones=False, parameters=()):
+    """Make a graph ready to run.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of a symbol.
+    types : dict of str to (tuple of int, str)
+        Shape and dtype of each variable.
+    train : bool
+        Whether kernels run in training mode.
+    grads : sequence of (str, bool)
+        Variables whose gradients are wanted; and whether to add them to what their arrays hold.
+    ones : bool
+        The gradients of the outputs are 1, rather than given.
+    parameters : collection of str
+        Variables that seldom change: in prediction, what follows from them alone is computed when they do.
+
+    Returns
+    -------
+    Program
+    """
+    typed = lower(graph, types)
+    n_outputs = len(typed.heads)
+    heads, given, wanted = list(typed.heads), {}, []
+    if grads:
+        adds = dict(grads)
+        found, given = differentiate(typed, [name for name, _ in grads], ones, train)
+        for name, entry in found.items():
+            if adds[name]:
+                old = Value(Entry(Node(None, f"_old_{name}", types=[(entry.shape, entry.dtype)]), 0))
+                entry = (old + Value(entry)).entry
+            wanted.append((name, adds[name]))
+            heads.append(entry)
+    joint = Graph(own_arrays(heads))
+    prepare = None
+    variables = list(types)
+    if not grads and not train:
+        before, joint = split_constant(joint, frozenset(parameters))
+        if before is not None:
+            prepare = build(before, variables, len(before.heads), [], [], False)
+            variables += [f"_prepared{i}" for i in range(len(before.heads))]
+    program = build(joint, variables, n_outputs, list(given), wanted, train)
+    program.prepare = prepare
+    return program
+
+
+def differentiate(typed, names, ones, train):
+    """Gradients of a typed graph's outputs.
+
+    Returns
+    -------
+    found : dict of str to Entry
+        The gradient of each variable that the outputs depend on.
+    given : dict of int to Entry
+        The variable that holds the gradient of each output, where they are given.
+    """
+    given, head_grads = {}, []
+    leaves = {node.name: Entry(node, 0) for node in typed.variables}
+    for i, head in enumerate(typed.heads):
+        if not head.dtype.startswith(("float", "bfloat")):
+            head_grads.append(None)
+        elif ones:
+            head_grads.append(Builder("head_gradient")._ones(shape=head.shape, dtype=head.dtype).entry)
+        else:
+            given[i] = Entry(Node(None, f"_given{i}", types=[(head.shape, head.dtype)]), 0)
+            head_grads.append(given[i])
+    names = [name for name in names if name in leaves]
+    found = gradient(typed, head_grads, [leaves[name] for name in names], train)
+    return {name: entry for name, entry in zip(names, found) if entry is not None}, given
+
+
+def gradient_graph(graph, types, names, train):
+    """What a recorded gradient computes: entries of the gradients by name's order, and `differentiate`'s ``given``."""
+    found, given = differentiate(lower(graph, types), names, False, train)
+    return [found[name] for name in names], given
+
+
+def split_constant(graph, parameters):
+    """(what to compute beforehand or None, the rest) of a graph in prediction.
+
+    Beforehand: all that depends on the variables ``parameters`` alone. Its heads are the variables ``_prepared0``,
+    ``_prepared1``, ... of the rest.
+    """
+    fixed = set()
+    for node in graph.nodes:
+        if node.op is None:
+            if node.name in parameters:
+                fixed.add(node)
+        elif not node.op.random and not node.op.changed_inputs(node.params, node.input_names) \
+                and all(entry.node in fixed for entry in node.inputs):
+            fixed.add(node)
+    heads = {}
+
+    def cut(entry):
+        if entry.node not in fixed or entry.node.op is None:
+            return entry
+        if entry not in heads:
+            heads[entry] = Entry(Node(None, f"_prepared{len(heads)}", types=[(entry.shape, entry.dtype)]), 0)
+        return heads[entry]
+
+    rest = graph.map(lambda node, inputs: None if node.op is None or node in fixed else
+                     replaced(node, [cut(entry) if entry.node in fixed else new
+                                     for entry, new in zip(node.inputs, inputs)]))
+    if not heads:
+        return None, graph
+    return Graph(list(heads)), rest
+
+
+def replaced(node, inputs):
+    """The outputs of a node on other inputs."""
+    node = node.replace(inputs)
+    return [Entry(node, i) for i in range(node.n_outputs)]
+
+
+def own_arrays(heads):
+    """The heads, copied where one is a variable or stands there twice: every head has an array of its own."""
+    copy = lookup("_copy")
+    seen, result = set(), []
+    for head in heads:
+        if head.node.op is None or head in seen:
+            node = Node(copy, f"{head.node.name}_copy", [head], params={}, types=[(head.shape, head.dtype)])
+            head = Entry(node, 0)
+        seen.add(head)
+        result.append(head)
+    return result
+
+
+def build(graph, variables, n_outputs, given, grads, train):
+    """Order, memory and steps of a typed graph."""
+    used = {node.name: node for node in graph.variables}
+    names = [name for name in variables if name in used]
+    slots = [used[name].types[0] for name in names]
+    place = {Entry(used[name], 0): i for i, name in enumerate(names)}
+    for head in graph.heads[:n_outputs]:
+        place[head] = len(slots)
+        slots.append((head.shape, head.dtype))
+    for i in given:
+        head = graph.heads[i]
+        if f"_given{i}" in used:
+            place[Entry(used[f"_given{i}"], 0)] = len(slots)
+        slots.append((head.shape, head.dtype))
+    for (name, add), head in zip(grads, graph.heads[n_outputs:]):
+        place[head] = len(slots)
+        if add:
+            place[Entry(used[f"_old_{name}"], 0)] = len(slots)
+        slots.append((head.shape, head.dtype))
+    forward = set(Graph(graph.heads[:n_outputs]).nodes)
+    order = [node for node in graph.nodes if node.op is not None]
+    order.sort(key=lambda node: node not in forward)
+    arena = 0
+    steps = []
+    for node in order:
+        outputs = []
+        for i in range(len(node.types)):
+            entry = Entry(node, i)
+            if entry not in place:
+                place[entry] = (arena,)
+                arena += (nbytes(entry) + 63) // 64 * 64
+            outputs.append(entry)
+        call = bound(node.op, node.params)
+        inputs, outputs = [value(entry, place) for entry in node.inputs], [value(entry, place) for entry in outputs]
+        scratch = workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
+        steps.append((call, node.scalar or 0., inputs, outputs, node.name, arena if scratch else -1))
+        arena += scratch
+    n_forward = sum(node in forward for node in order)
+    report = {"graph": graph, "order": order}
+    return Program(Plan(slots, steps, n_forward, arena, train, report), names, n_outputs, given, grads)
+
+
+def nbytes(entry):
+    return prod(entry.shape) * NUMPY[entry.dtype].itemsize
+
+
+def value(entry, place):
+    at = place[entry]
+    return (False, at[0], entry.shape, entry.dtype) if isinstance(at, tuple) else (True, at, entry.shape, entry.dtype)
