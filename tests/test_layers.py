@@ -22,7 +22,7 @@ LAYERS = [
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
     "autograd random",
     "nd",
-    "runtime testing util",
+    "executor runtime testing util",
     "initializer lr_scheduler metric",
     "callback io optimizer",
     "kvstore",

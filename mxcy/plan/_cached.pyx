@@ -21,7 +21,14 @@ cdef enum:
 
 
 cdef class Prepared:
-    """What a plan computes from parameters beforehand, and which state of them it was computed from."""
+    """What a plan computes from parameters beforehand, and which state of them it was computed from.
+
+    Parameters
+    ----------
+    program : Program
+    where : dict of str to int
+        Positions of the variables among the arrays that are given.
+    """
     cdef object program                 # mxcy.plan.compile.Program
     cdef list positions                 # of its variables among the inputs of the CachedOp
     cdef list outputs                   # the arrays, None before the first time
@@ -31,8 +38,14 @@ cdef class Prepared:
         self.program, self.outputs, self.chunks = program, None, None
         self.positions = [where[name] for name in program.variables]
 
-    cdef list get(self, list arrays):
-        """The arrays, computed again if a parameter changed."""
+    cpdef list get(self, list arrays):
+        """The arrays, computed again if a parameter changed.
+
+        Parameters
+        ----------
+        arrays : list of NDArray
+            Those that positions refer to.
+        """
         cdef list seen = []
         cdef NDArray array
         cdef bint foreign = False

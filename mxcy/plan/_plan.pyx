@@ -326,6 +326,14 @@ cdef class Execution:
                                   f"{array.shape}")
         self.put(slot, array)
 
+    def give_all(self, int slot, list arrays):
+        """Let slots from this one on be these arrays, which the caller has checked."""
+        if not 0 <= slot <= slot + len(arrays) <= self.plan.program.n_slots:
+            raise MXNetValueError(f"slots {slot} to {slot + len(arrays) - 1}: the plan has {self.plan.program.n_slots}")
+        for array in arrays:
+            self.put(slot, array)
+            slot += 1
+
     def start(self, int phase):
         """Run forward (0) or backward (1): now or as a task. Arrays of all slots that it uses must be given."""
         cdef int i

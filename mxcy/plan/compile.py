@@ -2,7 +2,7 @@
 from math import prod
 
 from mxcy.dtype import NUMPY
-from mxcy.graph.build import Builder, Value
+from mxcy.graph.build import Value
 from mxcy.graph.gradient import gradient
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.lower import lower
@@ -27,21 +27,24 @@ class Program:
     n_outputs : int
     given : list of int
         For which outputs a gradient is to be given.
+    needed : set of int
+        Those of them that make a difference; a loss takes no gradient.
     grads : list of (str, bool)
         The variables whose gradients the plan computes; and whether it adds to what the array holds.
     prepare : Program or None
         What to compute from parameters beforehand; its outputs are the last of the variables.
     """
 
-    def __init__(self, plan, variables, n_outputs, given, grads, prepare=None):
+    def __init__(self, plan, variables, n_outputs, given, grads, prepare=None, needed=None):
         self.plan, self.variables, self.n_outputs, self.given, self.grads = plan, variables, n_outputs, given, grads
         self.prepare = prepare
+        self.needed = set(given) if needed is None else needed
         self.first_output = len(variables)
         self.first_given = self.first_output + n_outputs
         self.first_grad = self.first_given + len(given)
 
 
-def compile_plan(graph, types, *, train=False, grads=(), ones=False, parameters=()):
+def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=()):
     """Make a graph ready to run.
 
     Parameters
@@ -54,8 +57,8 @@ def compile_plan(graph, types, *, train=False, grads=(), ones=False, parameters=
         Whether kernels run in training mode.
     grads : sequence of (str, bool)
         Variables whose gradients are wanted; and whether to add them to what their arrays hold.
-    ones : bool
-        The gradients of the outputs are 1, rather than given.
+    n_heads : int, optional
+        How many of the outputs take a gradient; the others are there to be looked at. All, if not given.
     parameters : collection of str
         Variables that seldom change: in prediction, what follows from them alone is computed when they do.
 
@@ -68,7 +71,7 @@ def compile_plan(graph, types, *, train=False, grads=(), ones=False, parameters=
     heads, given, wanted = list(typed.heads), {}, []
     if grads:
         adds = dict(grads)
-        found, given = differentiate(typed, [name for name, _ in grads], ones, train)
+        found, given = differentiate(typed, [name for name, _ in grads], train, n_heads)
         for name, entry in found.items():
             if adds[name]:
                 old = Value(Entry(Node(None, f"_old_{name}", types=[(entry.shape, entry.dtype)]), 0))
@@ -88,7 +91,7 @@ def compile_plan(graph, types, *, train=False, grads=(), ones=False, parameters=
     return program
 
 
-def differentiate(typed, names, ones, train):
+def differentiate(typed, names, train, n_heads=None):
     """Gradients of a typed graph's outputs.
 
     Returns
@@ -101,10 +104,8 @@ def differentiate(typed, names, ones, train):
     given, head_grads = {}, []
     leaves = {node.name: Entry(node, 0) for node in typed.variables}
     for i, head in enumerate(typed.heads):
-        if not head.dtype.startswith(("float", "bfloat")):
+        if not head.dtype.startswith(("float", "bfloat")) or (n_heads is not None and i >= n_heads):
             head_grads.append(None)
-        elif ones:
-            head_grads.append(Builder("head_gradient")._ones(shape=head.shape, dtype=head.dtype).entry)
         else:
             given[i] = Entry(Node(None, f"_given{i}", types=[(head.shape, head.dtype)]), 0)
             head_grads.append(given[i])
@@ -115,7 +116,7 @@ def differentiate(typed, names, ones, train):
 
 def gradient_graph(graph, types, names, train):
     """What a recorded gradient computes: entries of the gradients by name's order, and `differentiate`'s ``given``."""
-    found, given = differentiate(lower(graph, types), names, False, train)
+    found, given = differentiate(lower(graph, types), names, train)
     return [found[name] for name in names], given
 
 
@@ -208,7 +209,8 @@ def build(graph, variables, n_outputs, given, grads, train):
         arena += scratch
     n_forward = sum(node in forward for node in order)
     report = {"graph": graph, "order": order}
-    return Program(Plan(slots, steps, n_forward, arena, train, report), names, n_outputs, given, grads)
+    needed = {i for i in given if f"_given{i}" in used}
+    return Program(Plan(slots, steps, n_forward, arena, train, report), names, n_outputs, given, grads, needed=needed)
 
 
 def nbytes(entry):
