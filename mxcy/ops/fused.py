@@ -76,8 +76,8 @@ def check(program):
                                   f"{wanted} values below {number}")
     made = range(program.inputs, program.inputs + len(program.steps))
     if len(set(program.outputs)) != len(program.outputs) or not all(value in made for value in program.outputs):
-        raise MXNetValueError(f"_fused_pointwise: outputs are values {program.outputs}; expected different ones between "
-                              f"{made[0]} and {made[-1]}")
+        raise MXNetValueError(f"_fused_pointwise: outputs are values {program.outputs}; expected different ones from "
+                              f"{made[0]} to {made[-1]}")
 
 
 def slots(program):
