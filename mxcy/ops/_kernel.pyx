@@ -100,6 +100,11 @@ cdef class Kernel:
                 if self.info.tiles[dtype] != NULL or (wide and is_short_float(dtype))]
 
     @property
+    def arrays(self):
+        """Number of input arrays of the tiles; 0 if the kernel is not elementwise."""
+        return self.info.arity - (self.info.scalar_slot >= 0)
+
+    @property
     def broadcasts(self):
         """Whether the kernel is its tile, on inputs that broadcast to the shape of the output."""
         return self.info.table[<int>FLOAT32] == run_elementwise

@@ -127,6 +127,10 @@ class Operator:
         """Rule: the operator as an expression of others, instead of a kernel and a gradient: ``(F, *inputs, ...)``."""
         return self.rule("compose", function)
 
+    def pairwise(self, function):
+        """Rule: name of the operator of two inputs that, applied from the first input to the last, does the same."""
+        return self.rule("pairwise", function)
+
     @property
     def cpu(self):
         """The compiled Kernel; or a function that chooses one, of the parameters it names."""

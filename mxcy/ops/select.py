@@ -40,6 +40,7 @@ add_n = Operator("add_n", "*args", "The sum of arrays of one shape and dtype, fr
                  aliases=("ElementWiseSum", "_sparse_add_n", "_sparse_ElementWiseSum"),
                  num_args=Param(int, None, doc="Ignored: the arrays are counted."))
 add_n.cpu = kernel.add_n
+add_n.pairwise(lambda: "elemwise_add")
 
 
 @add_n.infer_shape
