@@ -3,6 +3,7 @@ from math import prod
 
 from mxcy.dtype import NUMPY
 from mxcy.graph.build import Value
+from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.lower import lower
@@ -79,6 +80,7 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
             wanted.append((name, adds[name]))
             heads.append(entry)
     joint = Graph(own_arrays(heads))
+    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
     prepare = None
     variables = list(types)
     if not grads and not train:
