@@ -1,7 +1,4 @@
 """From a graph to a Plan: the passes in their order, and the steps that are left."""
-from math import prod
-
-from mxcy.dtype import NUMPY
 from mxcy.graph.build import Value
 from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
@@ -10,6 +7,7 @@ from mxcy.graph.lower import lower
 from mxcy.imperative._function import bound
 from mxcy.ops.operator import lookup
 from mxcy.plan._plan import Plan, workspace
+from mxcy.plan.summary import nbytes, summarize
 
 __all__ = ["Program", "compile_plan", "gradient_graph"]
 
@@ -43,6 +41,10 @@ class Program:
         self.first_output = len(variables)
         self.first_given = self.first_output + n_outputs
         self.first_grad = self.first_given + len(given)
+
+    def summary(self):
+        """A table of the steps, their shapes and places, what is fused, and the memory with and without sharing."""
+        return summarize(self)
 
 
 def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=()):
@@ -177,48 +179,38 @@ def build(graph, variables, n_outputs, given, grads, train):
     used = {node.name: node for node in graph.variables}
     names = [name for name in variables if name in used]
     slots = [used[name].types[0] for name in names]
-    place = {Entry(used[name], 0): i for i, name in enumerate(names)}
+    place = {Entry(used[name], 0): (True, i) for i, name in enumerate(names)}
     for head in graph.heads[:n_outputs]:
-        place[head] = len(slots)
+        place[head] = True, len(slots)
         slots.append((head.shape, head.dtype))
     for i in given:
         head = graph.heads[i]
         if f"_given{i}" in used:
-            place[Entry(used[f"_given{i}"], 0)] = len(slots)
+            place[Entry(used[f"_given{i}"], 0)] = True, len(slots)
         slots.append((head.shape, head.dtype))
     for (name, add), head in zip(grads, graph.heads[n_outputs:]):
-        place[head] = len(slots)
+        place[head] = True, len(slots)
         if add:
-            place[Entry(used[f"_old_{name}"], 0)] = len(slots)
+            place[Entry(used[f"_old_{name}"], 0)] = True, len(slots)
         slots.append((head.shape, head.dtype))
     forward = set(Graph(graph.heads[:n_outputs]).nodes)
     order = [node for node in graph.nodes if node.op is not None]
     order.sort(key=lambda node: node not in forward)
+    n_forward = sum(node in forward for node in order)
     arena = 0
     steps = []
     for node in order:
-        outputs = []
+        call = bound(node.op, node.params)
         for i in range(len(node.types)):
             entry = Entry(node, i)
             if entry not in place:
-                place[entry] = (arena,)
+                place[entry] = False, arena
                 arena += (nbytes(entry) + 63) // 64 * 64
-            outputs.append(entry)
-        call = bound(node.op, node.params)
-        inputs, outputs = [value(entry, place) for entry in node.inputs], [value(entry, place) for entry in outputs]
         scratch = workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
-        steps.append((call, node.scalar or 0., inputs, outputs, node.name, arena if scratch else -1))
+        steps.append((call, node.scalar or 0., [(*place[entry], entry.shape, entry.dtype) for entry in node.inputs],
+                      [(*place[Entry(node, i)], *types) for i, types in enumerate(node.types)], node.name,
+                      arena if scratch else -1))
         arena += scratch
-    n_forward = sum(node in forward for node in order)
-    report = {"graph": graph, "order": order}
+    report = {"order": order, "n_forward": n_forward, "place": place, "naive": arena, "dropped": []}
     needed = {i for i in given if f"_given{i}" in used}
     return Program(Plan(slots, steps, n_forward, arena, train, report), names, n_outputs, given, grads, needed=needed)
-
-
-def nbytes(entry):
-    return prod(entry.shape) * NUMPY[entry.dtype].itemsize
-
-
-def value(entry, place):
-    at = place[entry]
-    return (False, at[0], entry.shape, entry.dtype) if isinstance(at, tuple) else (True, at, entry.shape, entry.dtype)
