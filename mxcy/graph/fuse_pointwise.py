@@ -1,8 +1,8 @@
 """Fusion of elementwise operators: chains and small trees of them become one step each, ``_fused_pointwise``.
 
 Elementwise nodes wait until something else needs them. All that a node needs then can be grouped freely without making
-a cycle: whatever lies between two of the waiting nodes is waiting, too. So no search for paths is needed, and the pass is
-linear in the size of the graph.
+a cycle: whatever lies between two of the waiting nodes is waiting, too. So no search for paths is needed, and the pass
+is linear in the size of the graph.
 """
 from math import prod
 
@@ -40,7 +40,7 @@ def fuse_pointwise(graph, boundary=frozenset()):
 def is_pointwise(node):
     """Whether a step of a program can do what the node does."""
     op = node.op
-    if op is None or op.random or len(node.types) != 1 or node.after or node.subgraphs or 0 in node.types[0][0]:
+    if op is None or len(node.types) != 1 or node.after or node.subgraphs or 0 in node.types[0][0]:
         return False
     (shape, dtype), inputs, device = node.types[0], node.inputs, node.attrs.get("__ctx_group__")
     if not inputs or any(entry.dtype != dtype for entry in inputs):
@@ -160,7 +160,8 @@ class Fusion:
                     steps.append(Step(op, (operands[0], operand), 0., {}))
                     operands[0] = len(inputs) + len(steps) - 1
             else:
-                steps.append(Step(node.op, tuple(operands), node.scalar or 0., node.params))
+                scalar = 0. if node.scalar is None else node.scalar
+                steps.append(Step(node.op, tuple(operands), scalar, node.params))
             value[Entry(node, 0)] = len(inputs) + len(steps) - 1
         program = Program(len(inputs), tuple(steps), tuple(value[entry] for entry in outputs))
         attrs = {key: text for key, text in group[-1].attrs.items()

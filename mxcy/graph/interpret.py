@@ -40,7 +40,8 @@ def interpret(graph, values):
             continue
         inputs = tuple([done[entry.node][entry.index] for entry in node.inputs])
         run = node.op.rules.get("run")
-        done[node] = run(node, inputs) if run else apply(node.op, node.params, inputs, node.scalar or 0.)
+        scalar = 0. if node.scalar is None else node.scalar
+        done[node] = run(node, inputs) if run else apply(node.op, node.params, inputs, scalar)
         for entry in node.inputs:                       # arrays go when nothing needs them any more
             uses[entry.node] -= 1
             if not uses[entry.node]:

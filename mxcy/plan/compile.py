@@ -4,6 +4,7 @@ from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.lower import lower
+from mxcy.graph.simplify import simplify
 from mxcy.imperative._function import bound
 from mxcy.ops.operator import lookup
 from mxcy.plan._plan import Plan, workspace
@@ -81,15 +82,16 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
                 entry = (old + Value(entry)).entry
             wanted.append((name, adds[name]))
             heads.append(entry)
-    joint = Graph(own_arrays(heads))
-    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
+    joint = Graph(own_arrays(simplify(Graph(heads), train).heads))
     prepare = None
     variables = list(types)
     if not grads and not train:
         before, joint = split_constant(joint, frozenset(parameters))
         if before is not None:
+            before = fuse_pointwise(before)
             prepare = build(before, variables, len(before.heads), [], [], False)
             variables += [f"_prepared{i}" for i in range(len(before.heads))]
+    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
     program = build(joint, variables, n_outputs, list(given), wanted, train)
     program.prepare = prepare
     return program
@@ -207,7 +209,8 @@ def build(graph, variables, n_outputs, given, grads, train):
                 place[entry] = False, arena
                 arena += (nbytes(entry) + 63) // 64 * 64
         scratch = workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
-        steps.append((call, node.scalar or 0., [(*place[entry], entry.shape, entry.dtype) for entry in node.inputs],
+        scalar = 0. if node.scalar is None else node.scalar
+        steps.append((call, scalar, [(*place[entry], entry.shape, entry.dtype) for entry in node.inputs],
                       [(*place[Entry(node, i)], *types) for i, types in enumerate(node.types)], node.name,
                       arena if scratch else -1))
         arena += scratch
