@@ -11,9 +11,10 @@ from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_
 from mxcy.ndarray.interop import from_dlpack, to_dlpack_for_read, to_dlpack_for_write
 from mxcy.ndarray.methods import METHODS
 from mxcy.ndarray.serialization import load, load_frombuffer, save
+from mxcy.operator import Custom
 from mxcy.ops.operator import REGISTRY
 
-__all__ = ["NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full",
+__all__ = ["Custom", "NDArray", "arange", "array", "concatenate", "empty", "eye", "from_dlpack", "from_numpy", "full",
            "histogram", "linspace", "load", "load_frombuffer", "moveaxis", "onehot_encode", "ones", "random", "save",
            "split_v2", "to_dlpack_for_read", "to_dlpack_for_write", "waitall", "zeros", *arithmetic.TABLE]
 

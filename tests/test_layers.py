@@ -21,6 +21,7 @@ LAYERS = [
     "plan",
     "ndarray",                              # what is made of operators: indexing, creation, files, ...
     "autograd random",
+    "operator",
     "nd",
     "executor runtime testing util",
     "initializer lr_scheduler metric",

@@ -46,6 +46,11 @@ class Node:
         return self.op is None
 
     @property
+    def maker(self):
+        """Makes the array of a variable that every execution has for itself; None for one that the caller gives."""
+        return self._params["maker"] if self.op is None and self._params else None
+
+    @property
     def params(self):
         """The operator's parsed parameters."""
         if self._params is None:

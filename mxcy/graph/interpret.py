@@ -34,6 +34,9 @@ def interpret(graph, values):
     done = {}
     for node in graph.nodes:
         if node.op is None:
+            if node.maker:
+                done[node] = [node.maker()]
+                continue
             if node.name not in values:
                 raise MXNetValueError(f"no array is given for the variable {node.name!r}")
             done[node] = [values[node.name]]

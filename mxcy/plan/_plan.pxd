@@ -55,6 +55,7 @@ cdef class Plan:
     cdef int* use                       # per slot and phase: bits READ, WRITE, CHANGE
     cdef readonly Signature types       # of the slots
     cdef readonly object report         # what compile found out: a dict
+    cdef dict makers                    # slot -> what makes its array, new for every execution
     cdef void* keep(self, const void* source, Py_ssize_t nbytes) except NULL
     cdef NDArray new_array(self, int slot, int device_type, int device_id)
 

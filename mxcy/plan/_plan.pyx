@@ -53,9 +53,11 @@ cdef class Plan:
         Whether kernels run in training mode.
     report : dict
         What to show of how the plan was made.
+    makers : dict of int to callable
+        For slots that every execution has for itself what makes the array.
     """
 
-    def __init__(self, list slots, list steps, int n_forward, Py_ssize_t arena, bint train, report):
+    def __init__(self, list slots, list steps, int n_forward, Py_ssize_t arena, bint train, report, dict makers):
         cdef Program* p = <Program*>calloc(1, sizeof(Program))
         cdef Bound bound
         cdef Signature types
@@ -65,7 +67,7 @@ cdef class Plan:
 
         if p == NULL:
             raise MemoryError
-        self.program, self.report = p, report
+        self.program, self.report, self.makers = p, report, makers
         self.types = dimensions(slots)
         p.refs, p.n_steps, p.n_forward, p.arena, p.train = 1, len(steps), n_forward, arena, train
         p.n_slots = len(slots)
@@ -309,6 +311,8 @@ cdef class Execution:
             self.run.token = chunk_new(0, 1, 0)
             if self.run.token == NULL:
                 raise_out_of_memory(64)
+        for slot, make in plan.makers.items():
+            self.put(slot, make())
         if plan.program.n_random:
             generator_take(plan.program.n_random, &self.run.seed, &self.run.counter)
 

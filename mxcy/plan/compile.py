@@ -195,6 +195,12 @@ def build(graph, variables, n_outputs, given, grads, train):
         if add:
             place[Entry(used[f"_old_{name}"], 0)] = True, len(slots)
         slots.append((head.shape, head.dtype))
+    makers = {}
+    for node in graph.variables:
+        if node.maker:
+            place[Entry(node, 0)] = True, len(slots)
+            makers[len(slots)] = node.maker
+            slots.append(node.types[0])
     forward = set(Graph(graph.heads[:n_outputs]).nodes)
     order = [node for node in graph.nodes if node.op is not None]
     order.sort(key=lambda node: node not in forward)
@@ -216,4 +222,5 @@ def build(graph, variables, n_outputs, given, grads, train):
         arena += scratch
     report = {"order": order, "n_forward": n_forward, "place": place, "naive": arena, "dropped": []}
     needed = {i for i in given if f"_given{i}" in used}
-    return Program(Plan(slots, steps, n_forward, arena, train, report), names, n_outputs, given, grads, needed=needed)
+    plan = Plan(slots, steps, n_forward, arena, train, report, makers)
+    return Program(plan, names, n_outputs, given, grads, needed=needed)
