@@ -26,6 +26,9 @@ cdef enum:
     MAX_SLOTS = 256
     ALIGNMENT = 64
 
+cdef double MEMORY = .1             # ns per element: what the costs of kernels count for memory ...
+cdef double STEP = .05              # ... and what the cheapest step costs without it
+
 cdef struct Step:
     tile_t tiles[N_DTYPES]
     Py_ssize_t params               # where they start, in bytes from the start of the program; 0: there are none
@@ -296,11 +299,12 @@ def pack(program, list slots, int buffers):
     cdef Program* p = <Program*>start
     cdef Step* steps = <Step*>(p + 1)
     p.inputs, p.outputs, p.buffers, p.numbers, p.steps = inputs, n_outputs, buffers, len(numbers), count
+    p.cost = MEMORY / 2 * (inputs + n_outputs)
     for i, number in enumerate(numbers):
         (<double*>(steps + count))[i] = float(number)
     for i in range(count):
         step, kernel = program.steps[i], kernels[i]
-        p.cost += kernel.info.cost
+        p.cost += max(kernel.info.cost - MEMORY, STEP)
         memcpy(steps[i].tiles, kernel.info.tiles, sizeof(steps[i].tiles))
         steps[i].arity, steps[i].out = kernel.info.arity, slots[inputs + i]
         own = 0
