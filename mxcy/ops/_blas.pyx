@@ -89,7 +89,7 @@ cdef int sgemm_slabs(bint transpose_a, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
 
     oneDNN's threads would share the sum over k, and its last bits would depend on their number.
     """
-    cdef Py_ssize_t width = SLAB if n >= 2 * SLAB else SLAB // 4
+    cdef Py_ssize_t width = SLAB if n >= 2 * SLAB else SLAB // 2       # of 64, a quarter of the speed would be lost
     cdef Py_ssize_t count = (n + width - 1) // width, slab
     cdef int failed = 0
     omp_set_num_threads(1)              # where there is no parallel region
