@@ -2,6 +2,7 @@
 from mxcy.base import MXNetError, MXNetValueError
 from mxcy.graph.build import Builder, Value, compose, make
 from mxcy.graph.graph import Entry, Node
+from mxcy.graph.infer import infer_shapes, is_complete
 
 __all__ = ["lower"]
 
@@ -24,6 +25,10 @@ def lower(graph, types):
     ValueError
         If a variable has no type, or the inputs of a node do not go together.
     """
+    unsettled = [node for node in graph.nodes if node.op is not None and not node.inputs and
+                 any(n < 1 for n in node.params.get("shape") or ())]
+    settled = infer_shapes(graph, {name: shape for name, (shape, _) in types.items()}) if unsettled else {}
+
     def typed(node, inputs):
         user = {key: value for key, value in node.attrs.items() if key.startswith("__")}
         if node.op is None:
@@ -43,8 +48,11 @@ def lower(graph, types):
                 raise located(node, error) from error.__cause__
             result = [result] if isinstance(result, Value) else result
             return [value.entry for value in result]
+        params = node.params
+        if node in unsettled and is_complete(settled[Entry(node, 0)]):      # zeros of a shape that others tell
+            params = {**params, "shape": settled[Entry(node, 0)]}
         try:
-            made = make(node.op, inputs, node.params, node.scalar, node.name, user, node.subgraphs)
+            made = make(node.op, inputs, params, node.scalar, node.name, user, node.subgraphs)
         except MXNetError as error:
             raise located(node, error) from error.__cause__
         return [Entry(made, i) for i in range(len(made.types))]

@@ -1,0 +1,1 @@
+"""Symbols: graphs as users build, load and save them."""

@@ -1,0 +1,184 @@
+"""Calling operators with symbols: names, attributes, and the variables that an operator creates by itself."""
+import numpy as np
+
+from mxcy.attribute import AttrScope
+from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.dtype import dtype_name
+from mxcy.graph.graph import Entry, Node
+from mxcy.name import NameManager
+from mxcy.ops.operator import lookup
+from mxcy.ops.param import Dtype
+
+__all__ = ["HIDDEN", "SymbolFunction", "apply", "text", "user_attributes"]
+
+#: Attributes of users that may be written without underscores.
+HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
+
+#: Initializers of variables that operators create.
+INITIAL = {("BatchNorm", "moving_mean"): '["zero", {}]', ("BatchNorm", "moving_var"): '["one", {}]',
+           ("LeakyReLU", "gamma"): '["Constant", {"value": 0.25}]'}
+
+
+def text(value):
+    """A parameter as it stands in symbol files."""
+    if isinstance(value, (list, tuple)):
+        return "(" + ", ".join(map(text, value)) + ("," if len(value) == 1 else "") + ")"
+    if isinstance(value, np.generic):
+        return str(value.item())
+    if isinstance(value, (type, np.dtype)):
+        return dtype_name(value)
+    return str(value)
+
+
+def user_attributes(attr):
+    """The attributes in force with those given, by the names under which nodes keep them."""
+    found = {}
+    for key, value in AttrScope.current.get(attr).items():
+        if not isinstance(value, str):
+            raise MXNetValueError(f"attribute {key} is {value!r}; attributes are text, pass {str(value)!r}")
+        found[f"__{key}__" if key in HIDDEN else key] = value
+    return found
+
+
+def apply(op, hint, inputs, params, name=None, attr=None):
+    """A node that applies an operator.
+
+    Parameters
+    ----------
+    op : Operator
+    hint : str
+        What the node is called, with a number, if no ``name`` is given.
+    inputs : list or dict of Entry
+        A dict by input name; what is missing becomes a variable. A list is taken as it is.
+    params : dict
+        Parameters as given by the user.
+    name : str, optional
+    attr : dict, optional
+        Attributes.
+
+    Returns
+    -------
+    Node
+    """
+    given = {key: text(value) for key, value in params.items()}
+    user = user_attributes(attr)
+    for key in user:
+        if not (key.startswith("__") and key.endswith("__")):
+            given[key] = user[key]                      # a parameter through AttrScope: parse says if it is none
+    user = {key: value for key, value in user.items() if key not in given}
+    name = NameManager.current.get(name, hint)
+    attrs = {**user, **given}
+    node = Node(op, name, (), attrs)
+    parsed = node.params                                # wrong parameters are errors now, at the user's line
+    if isinstance(inputs, dict):
+        names = op.input_names(parsed)
+        if "inputs_given" not in op.rules:              # an optional input is there if it was given
+            names = [n for n in names if n not in op.optional_inputs or n in inputs]
+        extra = [n for n in inputs if n not in names]
+        if extra:
+            raise MXNetTypeError(f"{op.name}: input {extra[0]} has no place with these parameters; expected "
+                                 f"{', '.join(names)}")
+        inputs = [inputs[n] if n in inputs else Entry(created(op, name, n, attrs), 0) for n in names]
+    node.inputs = list(inputs)
+    return node
+
+
+def created(op, name, input_name, attrs):
+    """The variable of an input that was not given."""
+    initial = INITIAL.get((op.name, input_name))
+    return Node(None, f"{name}_{input_name}", (), {**attrs, **({"__init__": initial} if initial else {})})
+
+
+class Documentation:
+    """The docstring of a class, and for its instances that of the operator."""
+
+    def __init__(self, of_class):
+        self.of_class = of_class
+
+    def __get__(self, instance, owner):
+        return self.of_class if instance is None else instance.operator.document().replace("NDArray", "Symbol")
+
+
+class SymbolFunction:
+    """An operator as a function of symbols.
+
+    Parameters
+    ----------
+    operator : Operator
+    name : str
+        What users call it; nodes are named after it.
+    """
+
+    def __init__(self, operator, name):
+        self.operator, self.__name__ = operator, name
+        self.__qualname__ = name
+        self._hint = name.lower()
+
+    __doc__ = Documentation(__doc__)
+
+    @property
+    def __signature__(self):
+        return self.operator.signature()
+
+    def __repr__(self):
+        return f"<symbol operator {self.__name__}>"
+
+    def __get__(self, instance, owner):
+        return self if instance is None else self.__class__.bound(self, instance)
+
+    def bound(self, instance):
+        """The operator as a method of a symbol."""
+        return lambda *args, **kwargs: self(instance, *args, **kwargs)
+
+    def __reduce__(self):
+        return _function, (self.operator.name, self.__name__)
+
+    def __call__(self, *args, **kwargs):
+        from mxcy.symbol.symbol import Symbol           # its methods are made of functions
+        op = self.operator
+        name, attr = (kwargs.pop(key, None) if key not in op.params else None for key in ("name", "attr"))
+        kwargs.pop("out", None)
+        if op.variadic:
+            if len(args) == 1 and isinstance(args[0], (list, tuple)):
+                args = args[0]
+            inputs = [*args, *kwargs.pop(op.inputs[0], ())]
+            arguments = [kwargs.pop(key) for key in sorted((k for k in kwargs if isinstance(kwargs[k], Symbol)),
+                                                           key=lambda k: int("0" + "".join(filter(str.isdigit, k))))]
+            entries = [self._entry(f"{op.inputs[0]}{i}", value, Symbol) for i, value in enumerate(inputs + arguments)]
+            if "num_args" in op.params:
+                kwargs.setdefault("num_args", len(entries))
+            return Symbol.of_node(apply(op, self._hint, entries, kwargs, name, attr))
+        order = [*op.inputs, *(["scalar"] if op.scalar is not None else []), *op.params]
+        if len(args) > len(order):
+            raise MXNetTypeError(f"{self.__name__}: {len(args)} arguments given; at most {len(order)} are possible")
+        given = {}
+        for key, value in zip(order, args):
+            if key in kwargs:
+                raise MXNetTypeError(f"{self.__name__}: {key} is given twice")
+            given[key] = value
+        given.update(kwargs)
+        inputs = {key: self._entry(key, given[key], Symbol) for key in op.inputs if given.get(key) is not None}
+        params = {}
+        for key, value in given.items():
+            if key in op.inputs:
+                continue
+            param = op.params.get(key)
+            if value is None and (param is None or not param.optional):
+                continue
+            is_dtype = param is not None and param.kind is Dtype and value is not None
+            params[key] = dtype_name(value) if is_dtype else value
+        if "ctx" in params:
+            params["ctx"] = str(params["ctx"])
+        return Symbol.of_node(apply(op, self._hint, inputs, params, name, attr))
+
+    def _entry(self, key, value, Symbol):
+        if not isinstance(value, Symbol):
+            raise MXNetTypeError(f"{self.__name__}: {key} is {type(value).__name__}; expected a Symbol")
+        if len(value.heads) != 1:
+            raise MXNetValueError(f"{self.__name__}: {key} has {len(value.heads)} outputs; choose one of them by its "
+                                  f"index: {', '.join(value.list_outputs()[:8])}")
+        return value.heads[0]
+
+
+def _function(operator, name):
+    return SymbolFunction(lookup(operator), name)
