@@ -42,6 +42,7 @@ _LAZY = {
     "np_array": "util.np_array",
     "np_shape": "util.np_shape",
     "optimizer": "optimizer",
+    "profiler": "profiler",
     "random": "random",
     "recordio": "recordio",
     "rnd": "random",
@@ -55,6 +56,10 @@ _LAZY = {
     "use_np_shape": "util.use_np_shape",
     "util": "util",
 }
+
+
+if os.environ.get("MXNET_PROFILER_AUTOSTART", "0") not in ("", "0"):
+    from mxcy import profiler           # records from here on, and writes the trace at exit
 
 
 def __getattr__(name):

@@ -14,7 +14,7 @@ LAYERS = [
     "context name ndarray.arithmetic recordio registry",
     "attribute",
     "engine",
-    "storage",
+    "profiler storage",
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
     "imperative",
     "graph",

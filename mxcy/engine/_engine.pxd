@@ -42,6 +42,7 @@ cdef struct Task:
     int lane                            # 1: a large task that uses all threads; only the lane worker runs those
     double cost                         # ns on one thread, estimated; a waiting thread leaves very long ones to workers
     int threads                         # set by the engine before run: threads the task may use
+    int64_t queued                      # when it was pushed, if the profiler is on; else 0
     int site                            # the user's line that pushed it, from site_here(); 0: unknown
     int error_kind
     char error[TASK_ERROR_SIZE]

@@ -7,6 +7,7 @@ from libc.string cimport memset
 
 from mxcy.engine._atomic cimport (ACQ_REL, ACQUIRE, RELAXED, SEQ_CST, add, add64, add_long, load, load64,
                                   load_pointer, spin_lock, spin_unlock, store, store64, store_pointer)
+from mxcy.engine._profile cimport EVENT_WAIT, PROFILE_API, profile_event, profile_now, profile_on
 from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, free_to_write, take_back
 from mxcy.engine._ready cimport Chain, chain_add
 from mxcy.engine._site cimport site_text, user_site
@@ -200,7 +201,7 @@ cdef Task* task_new(int n_reads, int n_writes, Py_ssize_t payload) noexcept nogi
     task.vars = <Var**>(<char*>task.links + n * sizeof(Link))
     task.n_reads, task.n_writes, task.n_updates = n_reads, n_writes, 0
     task.priority = task.lane = task.site = task.error_kind = 0
-    task.cost = 0
+    task.cost = task.queued = 0
     task.threads = 1
     task.error[0] = 0
     task.index = index
@@ -229,6 +230,8 @@ cdef void task_push(Task* task) noexcept nogil:
     cdef Chain ready
     if task.lane:
         task.threads = lane_threads()
+    if profile_on:
+        task.queued = profile_now()
     add64(&outstanding, 1, RELAXED)
     store(&task.wait, n + 1, RELAXED)
     spin_lock(&order)
@@ -298,6 +301,7 @@ cdef bint is_down_to(void* what) noexcept nogil:
 
 
 cdef int wait(done_t done, void* what, Var* var) except -1:
+    cdef int64_t start = profile_now() if profile_on & PROFILE_API else 0
     if var != NULL:
         spin_lock(&var.lock)
         var.waiters += 1
@@ -314,6 +318,8 @@ cdef int wait(done_t done, void* what, Var* var) except -1:
             spin_lock(&var.lock)
             var.waiters -= 1
             spin_unlock(&var.lock)
+        if start:
+            profile_event(EVENT_WAIT, b"wait for an array" if var != NULL else b"wait for all", 0, start, 0, -1)
     return 0
 
 

@@ -13,4 +13,5 @@ cdef void wake_waiters() noexcept nogil                     # something that a d
 cdef bint serial() noexcept nogil
 cdef int lane_size() noexcept nogil                         # threads that a lane task pushed now will get
 cdef void stop(bint join) noexcept nogil                    # no task may be pending if join; serial from now on
+cdef int worker_number() noexcept nogil                    # of this thread; -1: it is no worker
 cdef bint inside_task() noexcept nogil                      # whether a task runs in this thread

@@ -372,6 +372,10 @@ cdef bint serial() noexcept nogil:
     return load(&is_serial, RELAXED)
 
 
+cdef int worker_number() noexcept nogil:
+    return me
+
+
 cdef bint inside_task() noexcept nogil:
     return depth > 0
 

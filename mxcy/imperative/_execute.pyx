@@ -1,17 +1,20 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Running a kernel on arrays: in the caller when it is small and nothing is pending, else as a task of the engine."""
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset, strlen, strncmp
 
-from mxcy._types cimport Call, Tensor, kernel_t
+from mxcy._types cimport Call, Tensor, itemsize, kernel_t
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
+from mxcy.engine._profile cimport (EVENT_OPERATOR, PROFILE_IMPERATIVE, PROFILE_MEMORY, profile_event, profile_now,
+                                   profile_on)
 from mxcy.imperative._bound cimport (Bound, Packed, Signature, bound_params, packed_last, packed_retain, signature_of)
 from mxcy.imperative._state cimport state
 from mxcy.ndarray._ndarray cimport NDArray, as_tensor
 from mxcy.ops._generator cimport generator_take
+from mxcy.storage._pool cimport pool_in_use
 from mxcy.storage._storage cimport Chunk, chunk_release, chunk_retain, raise_out_of_memory, scratch_free, scratch_new
 
 from mxcy.base import MXNetError
@@ -63,8 +66,9 @@ cdef void describe_failure(char* text, Py_ssize_t room, const char* name, const 
         snprintf(text + at, room - at, b"%s]", b", ..." if n > 6 else b"")
 
 
-cdef int compute(Work* work, char* text, Py_ssize_t room) noexcept nogil:
+cdef int compute(Work* work, int64_t queued, char* text, Py_ssize_t room) noexcept nogil:
     """Run the kernel; on failure leave the message in text."""
+    cdef int64_t start = profile_now() if profile_on & PROFILE_IMPERATIVE else 0
     cdef void* scratch = NULL
     cdef int status
     cdef int n_in = work.call.n_inputs
@@ -80,13 +84,24 @@ cdef int compute(Work* work, char* text, Py_ssize_t room) noexcept nogil:
         scratch_free(scratch)
     if status != 0:
         describe_failure(text, room, work.name, work.call.error, work.tensors, n_in)
+    if start:
+        note(work, queued, start)
     return status
+
+
+cdef void note(Work* work, int64_t queued, int64_t start) noexcept nogil:
+    """Tell the profiler of a call that began at ``start``."""
+    cdef int64_t size = 0
+    cdef int i
+    for i in range(work.call.n_inputs, work.n_chunks):
+        size += work.tensors[i].size * itemsize(work.tensors[i].dtype)
+    profile_event(EVENT_OPERATOR, work.name, queued, start, size, pool_in_use() if profile_on & PROFILE_MEMORY else -1)
 
 
 cdef int run_task(Task* task) noexcept nogil:
     cdef Work* work = <Work*>task.payload
     work.call.threads = task.threads
-    return compute(work, task.error, sizeof(task.error))
+    return compute(work, task.queued, task.error, sizeof(task.error))
 
 
 cdef void destroy_task(Task* task) noexcept nogil:
@@ -196,9 +211,9 @@ cdef int execute(Bound bound, Signature signature, tuple inputs, list outputs, d
             if status == 1:
                 if signature.cost > RELEASE_NS:
                     with nogil:
-                        status = compute(&work, text, sizeof(text))
+                        status = compute(&work, 0, text, sizeof(text))
                 else:
-                    status = compute(&work, text, sizeof(text))
+                    status = compute(&work, 0, text, sizeof(text))
                 var_release(vars, reads, taken, NULL)
                 if status != 0:
                     raise MXNetError(text.decode("utf-8", "replace"))

@@ -6,18 +6,21 @@ all others in one arena, where memory planning put them. A phase is one task of 
 last kernel there is no Python, no allocation and no lock. Plans never change, so any number of threads may run one.
 """
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from mxcy._types cimport Call, Tensor, itemsize
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
+from mxcy.engine._profile cimport (EVENT_PHASE, EVENT_STEP, PROFILE_MEMORY, PROFILE_SYMBOLIC, profile_event, profile_now,
+                                   profile_on)
 from mxcy.imperative._bound cimport (Bound, Packed, Signature, bound_params, describe_tensor, dimensions, make_signature,
                                      packed_last, packed_retain)
 from mxcy.imperative._execute cimport Seen, add_var, describe_failure
 from mxcy.ndarray._ndarray cimport NDArray, dims_tuple, empty
 from mxcy.ops._generator cimport generator_take
+from mxcy.storage._pool cimport pool_in_use
 from mxcy.storage._storage cimport Chunk, chunk_new, chunk_release, chunk_retain, raise_out_of_memory
 
 from mxcy.base import MXNetError, MXNetValueError
@@ -209,6 +212,7 @@ cdef int run_steps(Run* run, int begin, int end, int threads, char* text, Py_ssi
     cdef Program* p = run.program
     cdef Step* step
     cdef Call call
+    cdef int64_t start = 0
     cdef int i
     cdef Place* place
     memset(&call, 0, sizeof(Call) - sizeof(call.error))
@@ -226,14 +230,18 @@ cdef int run_steps(Run* run, int begin, int end, int threads, char* text, Py_ssi
         call.threads = threads if step.parallel and step.cost > SPLIT_NS else 1
         call.workspace = <char*>run.arena.data + step.workspace if step.workspace >= 0 else NULL
         call.counter = run.counter + step.random
+        start = profile_now() if profile_on & PROFILE_SYMBOLIC else 0
         if step.run(run.tensors + step.first, run.tensors + step.first + step.n_inputs, &call) != 0:
             describe_failure(text, room, step.name, call.error, run.tensors + step.first, step.n_inputs)
             return 1
+        if start:
+            profile_event(EVENT_STEP, step.name, 0, start, 0, -1)
     return 0
 
 
-cdef int run_phase(Run* run, int phase, int threads, char* text, Py_ssize_t room) noexcept nogil:
+cdef int run_phase(Run* run, int phase, int threads, int64_t queued, char* text, Py_ssize_t room) noexcept nogil:
     cdef Program* p = run.program
+    cdef int64_t start = profile_now() if profile_on & PROFILE_SYMBOLIC else 0
     cdef int status = 0
     cdef Chunk* outputs = NULL
     if run.arena == NULL:
@@ -246,6 +254,9 @@ cdef int run_phase(Run* run, int phase, int threads, char* text, Py_ssize_t room
     if status == 0:
         status = run_steps(run, 0 if phase == 0 else p.n_forward, p.n_forward if phase == 0 else p.n_steps, threads,
                            text, room)
+    if start:
+        profile_event(EVENT_PHASE, b"forward" if phase == 0 else b"backward", queued, start, p.arena,
+                      pool_in_use() if profile_on & PROFILE_MEMORY else -1)
     if phase == 1 or not run.keep:
         chunk_release(run.arena)
         run.arena = NULL
@@ -284,7 +295,7 @@ cdef struct Payload:
 
 cdef int run_task(Task* task) noexcept nogil:
     cdef Payload* payload = <Payload*>task.payload
-    return run_phase(payload.run, payload.phase, task.threads, task.error, sizeof(task.error))
+    return run_phase(payload.run, payload.phase, task.threads, task.queued, task.error, sizeof(task.error))
 
 
 cdef void destroy_task(Task* task) noexcept nogil:
@@ -397,9 +408,9 @@ cdef class Execution:
                 if status == 1:
                     if cost > RELEASE_NS:
                         with nogil:
-                            status = run_phase(run, phase, 1, text, sizeof(text))
+                            status = run_phase(run, phase, 1, 0, text, sizeof(text))
                     else:
-                        status = run_phase(run, phase, 1, text, sizeof(text))
+                        status = run_phase(run, phase, 1, 0, text, sizeof(text))
                     var_release(order, total - writes, writes, NULL)
                     if status != 0:
                         raise MXNetError(text.decode("utf-8", "replace"))

@@ -238,6 +238,14 @@ cdef void pool_empty() noexcept nogil:
     shrink(0)
 
 
+cdef int64_t pool_in_use() noexcept nogil:
+    cdef int64_t in_use = large_in_use
+    cdef int i
+    for i in range(LARGE):
+        in_use += classes[i].in_use * class_size(i)
+    return in_use
+
+
 cdef object pool_statistics():
     cdef int64_t in_use = 0, cached = 0, peak = 0
     cdef int i
