@@ -40,7 +40,7 @@ def fuse_pointwise(graph, boundary=frozenset()):
 def is_pointwise(node):
     """Whether a step of a program can do what the node does."""
     op = node.op
-    if op is None or len(node.types) != 1 or node.after or node.subgraphs or 0 in node.types[0][0]:
+    if op is None or op.cpu is None or len(node.types) != 1 or node.after or node.subgraphs or 0 in node.types[0][0]:
         return False
     (shape, dtype), inputs, device = node.types[0], node.inputs, node.attrs.get("__ctx_group__")
     if not inputs or any(entry.dtype != dtype for entry in inputs):
@@ -49,8 +49,6 @@ def is_pointwise(node):
         return False
     if "pairwise" in op.rules:
         return len(inputs) > 1 and all(entry.shape == shape for entry in inputs)
-    if "compose" in op.rules:
-        return False
     kernel = op.kernel(node.params)
     return kernel.arrays == len(inputs) and CODES[dtype] in kernel.tiles \
         and (kernel.broadcasts or all(entry.shape == shape for entry in inputs))

@@ -49,7 +49,8 @@ def constant(p, node, number):
 
 def of_constants(p, node, inputs):
     """Elementwise operators of constants: computed on one element."""
-    if not inputs or len(node.types) != 1 or node.types[0][1] not in FLOATS or not node.types[0][0]:
+    if not inputs or node.op.cpu is None or len(node.types) != 1 or node.types[0][1] not in FLOATS \
+            or not node.types[0][0]:
         return None
     numbers = [number_of(entry) for entry in inputs]
     if None in numbers or any(entry.dtype != node.types[0][1] for entry in inputs):
@@ -285,6 +286,20 @@ def cast(p, node, inputs):
             or inner.inputs[0].dtype not in WITHIN.get(source.dtype, ()) or dtype not in FLOATS:
         return None
     return p.make(node, "Cast", inner.inputs[0], dtype=dtype)
+
+
+# -- losses ------------------------------------------------------------------------------------------------------------
+
+@rule("_backward_log_softmax")
+def picked_log_softmax(p, node, inputs):
+    """The gradient of a cross entropy: not by way of an array of zeros."""
+    picked, params, last = inputs[0].node, node.params, len(node.types[0][0]) - 1
+    if picked.op is None or picked.op.name != "_backward_pick" or params["use_length"] \
+            or {params["axis"] % (last + 1), picked.params["axis"] % (last + 1)} != {last} \
+            or any(entry.dtype != picked.inputs[0].dtype for entry in inputs):
+        return None
+    return p.make(node, "_backward_picked_log_softmax", *picked.inputs, inputs[1], mode=picked.params["mode"],
+                  temperature=params["temperature"])
 
 
 # -- dropout -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ cdef enum:
     ALIGNMENT = 64
 
 cdef double MEMORY = .1             # ns per element: what the costs of kernels count for memory ...
-cdef double STEP = .05              # ... and what the cheapest step costs without it
+cdef double STEP = .03              # ... and what the cheapest step costs without it
 
 cdef struct Step:
     tile_t tiles[N_DTYPES]

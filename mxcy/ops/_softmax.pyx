@@ -5,8 +5,10 @@ import struct
 
 from cython.parallel cimport prange
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uintptr_t
+from libc.string cimport memset
 
-from mxcy._types cimport (FLOAT32, FLOAT64, INT32, INT64, UINT8, Call, Tensor, fail, kernel_t)
+from mxcy._types cimport (FLOAT32, FLOAT64, INT32, INT64, UINT8, Call, Tensor, fail, itemsize, kernel_t)
+from mxcy.ops._index cimport CLIP, WRAP, load
 from mxcy.ops._kernel cimport Kernel
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
@@ -28,6 +30,10 @@ cdef struct SoftmaxParams:
     double scale                    # 1 / temperature, negative for softmin
     int axis                        # negative: from the end
     int log
+
+cdef struct PickedParams:
+    double scale
+    int mode                        # of indices out of range
 
 cdef struct View:                   # the data as (outer, n, inner), and how it is cut
     Py_ssize_t outer, n, inner
@@ -171,6 +177,50 @@ cdef int backward(const Tensor* inputs, Tensor* outputs, Call* call, real x) noe
     return 0
 
 
+cdef int picked_task(const View* v, const real* g, const Tensor* index, const real* y, real* out, real scale, int mode,
+                     Py_ssize_t t) noexcept nogil:
+    """Rows whose gradient is zero but for the element that was picked."""
+    cdef real* row_grad = <real*>scratch_new(v.n * sizeof(real))
+    cdef Py_ssize_t i, place
+    if row_grad == NULL:
+        return 1
+    memset(row_grad, 0, v.n * sizeof(real))
+    for i in range(t * v.chunk, min(t * v.chunk + v.chunk, v.outer)):
+        load(&place, <const char*>index.data + i * itemsize(index.dtype), index.dtype, 1, v.n, mode)
+        row_grad[place] = g[i]
+        row_backward(True, out + i * v.n, row_grad, y + i * v.n, v.n, v.n, scale)
+        row_grad[place] = 0
+    scratch_free(row_grad)
+    return 0
+
+
+cdef int picked(const Tensor* inputs, Tensor* outputs, Call* call, real x) noexcept nogil:
+    cdef const PickedParams* p = <const PickedParams*>call.params
+    cdef View view
+    cdef const View* v = &view
+    cdef const real* g = <const real*>inputs[0].data
+    cdef const real* y = <const real*>inputs[2].data
+    cdef real* out = <real*>outputs[0].data
+    cdef real scale = <real>p.scale
+    cdef Py_ssize_t t
+    cdef int threads = call.threads, failed = 0, mode = p.mode
+    if outputs[0].size == 0:
+        return 0
+    make_view(&view, &outputs[0], -1, NULL)
+    for t in prange(view.tasks, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        failed |= picked_task[real](v, g, &inputs[1], y, out, scale, mode, t)
+    if failed:
+        return fail(call, "no memory for a row of %lld elements", <long long>view.n)
+    return 0
+
+
+cdef int picked_float(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    return picked[float](inputs, outputs, call, 0)
+
+cdef int picked_double(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    return picked[double](inputs, outputs, call, 0)
+
+
 cdef int forward_float(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     if outputs[0].dtype == FLOAT64:
         return forward[float, double](inputs, outputs, call, 0, 0)
@@ -204,3 +254,8 @@ log_softmax = Kernel("log_softmax", FORWARD, pack=packer(True), parallel=True, c
 softmax_backward = Kernel("_backward_softmax", BACKWARD, pack=packer(False), parallel=True, cost=.2)
 softmin_backward = Kernel("_backward_softmin", BACKWARD, pack=packer(False, -1), parallel=True, cost=.2)
 log_softmax_backward = Kernel("_backward_log_softmax", BACKWARD, pack=packer(True), parallel=True, cost=.4)
+picked_backward = Kernel("_backward_picked_log_softmax", {FLOAT32: <uintptr_t><kernel_t>picked_float,
+                                                          FLOAT64: <uintptr_t><kernel_t>picked_double},
+                         pack=lambda params: struct.pack("di", 1 / (params["temperature"] or 1),
+                                                         WRAP if params["mode"] == "wrap" else CLIP),
+                         parallel=True, cost=.3)

@@ -114,6 +114,17 @@ def _(F, g, out_grad, out, length, axis, temperature, use_length):
     return (by_grad * taking, by_out * taking, None) if use_length else (by_grad, by_out)
 
 
+picked_backward = Operator(
+    "_backward_picked_log_softmax", "out_grad index out", """
+    ``_backward_log_softmax(_backward_pick(out_grad, index), out)`` along the last axis, without the array between them.
+
+    It is what the gradient of the cross entropy comes down to, and plans put it together.""",
+    temperature=TEMPERATURE, mode=Param(str, "clip", choices=("clip", "wrap"), doc="As that of `pick`."))
+picked_backward.infer_shape(lambda out: out)
+picked_backward.infer_type(lambda out: out)
+picked_backward.cpu = _softmax.picked_backward
+
+
 softmax_activation = Operator(
     "SoftmaxActivation", "data", "Softmax over the last axis, or over channels. Superseded by `softmax`.",
     mode=Param(str, "instance", choices=("channel", "instance"),

@@ -151,6 +151,22 @@ def test_gradients_given_as_ones():
     same_result(Graph([y.entry, *grads]), after)
 
 
+@pytest.mark.parametrize("rows", [(5,), (2, 3)])
+@pytest.mark.parametrize("classes", [10, 1000])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_gradient_of_the_cross_entropy(rows, classes, keepdims):
+    x, label = variable("x", (*rows, classes)), variable("label", rows, "int32")
+    loss = F.negative(F.pick(F.log_softmax(x, temperature=2.), label, keepdims=keepdims, mode="wrap"))
+    given_ = variable("given", loss.shape)
+    grads = gradient(Graph([loss.entry]), [given_.entry], [x.entry])
+    graph = Graph([loss.entry, *grads])
+    after = simplify(graph)
+    assert operators(after)[-1] == "_backward_picked_log_softmax" and "_backward_pick" not in operators(after)
+    rng = np.random.default_rng(0)
+    same_result(graph, after, {"x": mx.nd.array(rng.normal(size=x.shape)), "given": mx.nd.array(rng.normal(size=loss.shape)),
+                               "label": mx.nd.array(rng.integers(-classes, classes, rows), dtype="int32")})
+
+
 def test_reversed_slices_stay():
     assert simplified(F.slice(a(), begin=(None,), end=(None,), step=(-1,))) == ["slice"]
 
