@@ -56,7 +56,7 @@ def _methods():
             setattr(Symbol, name, SymbolFunction(operator, name))
 
 
-def astype(self, dtype, copy=True):
+def _astype(self, dtype, copy=True):
     """The symbol converted to another dtype.
 
     Parameters
@@ -68,7 +68,7 @@ def astype(self, dtype, copy=True):
     return SymbolFunction(REGISTRY["Cast"], "cast")(self, dtype=dtype)
 
 
-def reshape(self, *shape, **kwargs):
+def _reshape(self, *shape, **kwargs):
     """The symbol in another shape, given as a tuple or as numbers; see the operator ``reshape``."""
     if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
         shape = shape[0]
@@ -76,7 +76,7 @@ def reshape(self, *shape, **kwargs):
     return SymbolFunction(REGISTRY["Reshape"], "reshape")(self, **kwargs)
 
 
-Symbol.astype, Symbol.reshape = astype, reshape
+Symbol.astype, Symbol.reshape = _astype, _reshape
 _methods()
 
 

@@ -42,7 +42,7 @@ def public_names():
             yield f"{name}.{key}"
             if inspect.isclass(value):
                 yield from (f"{name}.{key}.{method}" for method, member in vars(value).items()
-                            if not method.startswith("_") and inspect.isroutine(member)
+                            if not method.startswith("_") and inspect.isroutine(member) and not hasattr(member, "operator")
                             and (member.__doc__ or not inspect.getdoc(getattr(value, method))))
 
 

@@ -55,7 +55,8 @@ class Node:
         """The operator's parsed parameters."""
         if self._params is None:
             given = {k: v for k, v in self.attrs.items() if not k.startswith("__") and
-                     (k != "scalar" or self.op.scalar is None)}
+                     (k != "scalar" or self.op.scalar is None) and
+                     (k != "num_args" or k in self.op.params or not self.op.variadic)}
             try:
                 self._params = self.op.parse(given)
             except (MXNetValueError, MXNetTypeError) as error:

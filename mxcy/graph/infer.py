@@ -236,6 +236,10 @@ def types_of(node, table):
         op.rules["infer_types"](node, table)
         return
     known = [table.values[entry] for entry in node.inputs]
+    if rule is None and "compose" in op.rules:          # as a rule it is the dtype of the first input that counts
+        for entry in outputs:
+            table.put(entry, known[0], node)
+        return
     if rule is None:
         found = next((dtype for dtype in [*known, *(table.values[entry] for entry in outputs)] if dtype), None)
         if not node.inputs:

@@ -82,7 +82,7 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
                 entry = (old + Value(entry)).entry
             wanted.append((name, adds[name]))
             heads.append(entry)
-    joint = Graph(own_arrays(simplify(Graph(heads), train).heads))
+    joint = Graph(own_arrays(simplify(Graph(heads), train).heads, n_outputs))
     prepare = None
     variables = list(types)
     if not grads and not train:
@@ -163,12 +163,16 @@ def replaced(node, inputs):
     return [Entry(node, i) for i in range(node.n_outputs)]
 
 
-def own_arrays(heads):
-    """The heads, copied where one is a variable or stands there twice: every head has an array of its own."""
+def own_arrays(heads, n_outputs):
+    """The heads, copied where one is a variable, stands there twice, or is a gradient that the forward pass computes.
+
+    So every head has an array of its own, and those of gradients are written by the backward phase.
+    """
+    forward = set(Graph(heads[:n_outputs]).nodes)
     copy = lookup("_copy")
     seen, result = set(), []
-    for head in heads:
-        if head.node.op is None or head in seen:
+    for i, head in enumerate(heads):
+        if head.node.op is None or head in seen or (i >= n_outputs and head.node in forward):
             node = Node(copy, f"{head.node.name}_copy", [head], params={}, types=[(head.shape, head.dtype)])
             head = Entry(node, 0)
         seen.add(head)

@@ -100,14 +100,7 @@ class Documentation:
 
 
 class SymbolFunction:
-    """An operator as a function of symbols.
-
-    Parameters
-    ----------
-    operator : Operator
-    name : str
-        What users call it; nodes are named after it.
-    """
+    """An operator as a function of symbols; called ``name`` by users, after which nodes are named."""
 
     def __init__(self, operator, name):
         self.operator, self.__name__ = operator, name

@@ -434,7 +434,8 @@ def refuse(name):
 
 
 for _name in ("asnumpy", "asscalar", "copyto", "as_in_context", "detach", "backward", "wait_to_read", "item",
-              "__float__", "__int__", "__array__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__imod__", "__setitem__"):
+              "__float__", "__int__", "__array__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__imod__",
+              "__setitem__"):
     setattr(Symbol, _name, refuse(_name))
 
 CASTS = ("amp_cast", "amp_multicast")
