@@ -4,4 +4,5 @@ from mxcy.gluon.block import *
 from mxcy.gluon.hybrid_block import *
 from mxcy.gluon.parameter import *
 from mxcy.gluon.parameter_dict import *
+from mxcy.gluon.symbol_block import *
 from mxcy.gluon.trainer import *

@@ -381,13 +381,13 @@ class SDMLLoss(Loss):
         self.kl_loss = KLDivLoss(from_logits=True)
 
     def hybrid_forward(self, F, x1, x2):
-        batch, dim = x1.shape
-        pairs = F.broadcast_to(F.expand_dims(x1, axis=1), shape=(batch, batch, dim)) \
-            - F.broadcast_to(F.expand_dims(x2, axis=0), shape=(batch, batch, dim))
+        pairs = F.broadcast_sub(F.expand_dims(x1, axis=1), F.expand_dims(x2, axis=0))
         distances = F.sum(F.square(pairs), axis=2)
         # the rows of one-hot targets, smoothed: 1 - s on the diagonal, s / (batch - 1) elsewhere
-        other = self.smoothing_parameter / (batch - 1)
-        labels = F.one_hot(F.arange(batch), depth=batch, on_value=1 - self.smoothing_parameter, off_value=other)
+        number = F.cumsum(F.ones_like(F.slice_axis(distances, axis=1, begin=0, end=1)), axis=0)
+        same = F.broadcast_equal(number, F.reshape(number, shape=(1, -1)))
+        others = F.broadcast_div(1 - same, F.sum(1 - same, axis=1, keepdims=True))
+        labels = (1 - self.smoothing_parameter) * same + self.smoothing_parameter * others
         return self.kl_loss(F.log_softmax(-distances, axis=1), labels)
 
 

@@ -7,7 +7,9 @@ from mxcy import autograd, initializer, nd
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.context import Context, cpu, current_context
 from mxcy.dtype import dtype_name
+from mxcy.gluon.trace import current
 from mxcy.gluon.utils import shape_is_known
+from mxcy.symbol.symbol import var
 
 __all__ = ["DeferredInitializationError", "Parameter", "Constant"]
 
@@ -212,6 +214,13 @@ class Parameter:
 
     # -- values ----------------------------------------------------------------------------------------------------
 
+    def var(self):
+        """The variable for this parameter in symbols."""
+        if self._var is None:
+            self._var = var(self.name, shape=self._shape, dtype=self._dtype, lr_mult=self.lr_mult, wd_mult=self.wd_mult,
+                            init=self.init, stype="default")
+        return self._var
+
     def _on(self, arrays, ctx):
         """The array of ``arrays`` on ``ctx`` (None: the only one, or that on the current device)."""
         if arrays is None:
@@ -235,7 +244,13 @@ class Parameter:
             "which includes the parameters of child blocks, rather than params.")
 
     def data(self, ctx=None):
-        """The array on ``ctx`` (by default the only one, or that on the current device)."""
+        """The array on ``ctx`` (by default the only one, or that on the current device).
+
+        While a block is turned into a graph: a symbol that can be treated like it.
+        """
+        trace = current()
+        if trace is not None:
+            return trace.traced(trace.parameter(self))
         return self._on(self._data, ctx)
 
     def list_data(self):

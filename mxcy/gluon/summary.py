@@ -54,9 +54,15 @@ def summarize(block, inputs):
         except DeferredInitializationError:
             pass
     block.apply(watch)
+    hybrid = []                         # blocks that run as graphs; hooks within those would see nothing
+    block.apply(lambda layer: hybrid.append(layer) if getattr(layer, "_active", False) else None)
     try:
+        for layer in hybrid:
+            layer._active = False
         block(*inputs)
     finally:
+        for layer in hybrid:
+            layer._active = True
         for handle in handles:
             handle.detach()
     lines = ["-" * _WIDTH, _ROW.format("Layer (type)", "Output Shape", "Param #"), "=" * _WIDTH,

@@ -94,6 +94,10 @@ cdef class Function:
             bound = self.plain                  # an array and a number
             if bound is not None:
                 return invoke(bound, (args[0],), None, number(self.name, args[1]))
+        if stand_in is not None and (self.n_inputs == 0 or has_stand_in(args, kwargs)):
+            result = divert(self, args, kwargs)
+            if result is not NotImplemented:
+                return result
         inputs, params, out, slots = self.split(args, kwargs)
         if self.scalar:
             scalar = number(self.name, params.pop("scalar", self.operator.scalar))
@@ -200,6 +204,31 @@ cdef class Function:
             if slots[self.names[name]] is None:
                 raise MXNetTypeError(f"{self.name}: input {name} is missing; expected {', '.join(bound.needed)}")
         return 0
+
+
+cdef object stand_in = None         # a class
+cdef object divert = None           # a function
+
+
+def divert_calls(kind, function):
+    """Let ``function(self, args, kwargs)`` answer calls of operators that are given an instance of the class ``kind``.
+
+    It is asked about operators without inputs too, and may return NotImplemented. This is how blocks that compute with
+    ``mx.nd`` are turned into graphs: symbols stand in for arrays.
+    """
+    global stand_in, divert
+    stand_in, divert = kind, function
+
+
+cdef bint has_stand_in(tuple args, dict kwargs):
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, stand_in):
+            return True
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                if isinstance(item, stand_in):
+                    return True
+    return False
 
 
 def function(operator_name, name):

@@ -13,6 +13,14 @@ cdef State* state() noexcept nogil:
     return mxcy_get_state()
 
 
+cdef long asked = 0                 # how often Python asked whether calls run in training mode, in any thread
+
+
+def times_asked():
+    """How often `is_training` was called: this tells whether a function looked at it."""
+    return asked
+
+
 def is_recording():
     """Whether calls are recorded for a gradient, in this thread."""
     return state().recording
@@ -20,6 +28,8 @@ def is_recording():
 
 def is_training():
     """Whether calls run in training mode, in this thread."""
+    global asked
+    asked += 1
     return state().training
 
 

@@ -70,6 +70,9 @@ def function(name, choice, F, array):
             return getattr(F, choice.left)(rhs, lhs)
         if isinstance(lhs, NUMBER) and isinstance(rhs, NUMBER):
             return choice.numbers(lhs, rhs)
+        for value in (lhs, rhs):                # what stands in for an array while a block becomes a graph
+            if hasattr(value, "binary"):
+                return value.binary(name, lhs, rhs)
         raise MXNetTypeError(f"{name}: lhs is {type(lhs).__name__} and rhs is {type(rhs).__name__}; expected "
                              f"{array.__name__}s and numbers")
 

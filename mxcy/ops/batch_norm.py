@@ -2,7 +2,7 @@
 from mxcy.base import MXNetTypeError
 from mxcy.ops import _batch_norm as kernel
 from mxcy.ops.norm import EPS, positive_axis, second_order
-from mxcy.ops.operator import Operator
+from mxcy.ops.operator import Operator, call_rule
 from mxcy.ops.param import Param
 
 
@@ -103,3 +103,22 @@ def _(F, gs, g, data, gamma, mean, var, eps, fix_gamma, axis, batch):
 
 
 batch_norm_gradient.cpu = kernel.backward
+
+
+sync_batch_norm = Operator(
+    "_contrib_SyncBatchNorm", "data gamma beta moving_mean moving_var",
+    """`BatchNorm` over axis 1 with statistics of all the devices that share a batch.
+
+    A device has its own statistics here as long as there is one only.""",
+    outputs="out mean var", visible=1, aux=("moving_mean", "moving_var"),
+    **{key: batch_norm.params[key] for key in ("eps", "momentum", "fix_gamma", "use_global_stats", "output_mean_var")},
+    ndev=Param(int, 1, min=1, doc="Number of devices."),
+    key=Param(str, doc="Tells layers apart; has no influence."))
+sync_batch_norm.rules.update({key: batch_norm.rules[key] for key in ("outputs_given", "changes_given", "infer_type")})
+sync_batch_norm.infer_shape(lambda data: call_rule(batch_norm.rules["infer_shape"], {"data": data, "axis": 1}))
+
+
+@sync_batch_norm.compose
+def _(F, data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats, output_mean_var):
+    return F.BatchNorm(data, gamma, beta, moving_mean, moving_var, eps=eps, momentum=momentum, fix_gamma=fix_gamma,
+                       use_global_stats=use_global_stats, output_mean_var=output_mean_var)

@@ -1,6 +1,4 @@
 """Symbol: outputs of a graph that has not been given arrays yet."""
-import json
-
 import numpy as np
 
 from mxcy import initializer
@@ -542,8 +540,7 @@ def var(name, attr=None, shape=None, lr_mult=None, wd_mult=None, dtype=None, ini
     if dtype is not None:
         attrs["__dtype__"] = str(CODES[dtype_name(dtype)])
     if init is not None:
-        attrs["__init__"] = init.dumps() if isinstance(init, initializer.Initializer) else \
-            init if init.startswith("[") else json.dumps([init, {}])
+        attrs["__init__"] = init.dumps() if isinstance(init, initializer.Initializer) else init
     if stype is not None:
         attrs["__storage_type__"] = str({"default": 0, "row_sparse": 1, "csr": 2}[stype])
     for key, value in kwargs.items():

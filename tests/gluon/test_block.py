@@ -221,14 +221,14 @@ def test_own_layers_that_tell_their_shapes():
 def test_own_layers_whose_shapes_stay_unknown(function):
     layer = Custom(function, (0,))
     layer.initialize()
-    with pytest.raises(ValueError, match="or define infer_shape"):
+    with pytest.raises(ValueError, match="or define infer_shape|needs shape"):
         layer(nd.ones((2, 3)))
 
 
 def test_bad_inputs_of_layers_that_wait_for_them():
     layer = nn.Conv2D(3, 3)
     layer.initialize()
-    with pytest.raises(mx.MXNetError, match="Convolution.*shape"):
+    with pytest.raises(mx.MXNetError, match="shape.*Convolution"):
         layer(nd.ones((2, 3)))
     assert layer(nd.ones((1, 2, 4, 4))).shape == (1, 3, 2, 2)
 

@@ -7,3 +7,4 @@ from mxcy.gluon.nn.containers import *
 from mxcy.gluon.nn.convolution import *
 from mxcy.gluon.nn.normalization import *
 from mxcy.gluon.nn.pooling import *
+from mxcy.gluon.symbol_block import SymbolBlock

@@ -1,7 +1,6 @@
 """Dense, Dropout, Embedding and Flatten."""
-import numpy as np
-
 from mxcy.base import MXNetValueError
+from mxcy.dtype import dtype_name
 from mxcy.gluon.hybrid_block import HybridBlock
 from mxcy.gluon.nn.activations import Activation
 
@@ -103,7 +102,7 @@ class Embedding(HybridBlock):
 
     def hybrid_forward(self, F, x, weight):
         return F.Embedding(x, weight, input_dim=self._input_dim, output_dim=self._output_dim,
-                           dtype=np.dtype(weight.dtype).name, name="fwd")
+                           dtype=dtype_name(self.weight.dtype), name="fwd")
 
     def __repr__(self):
         return f"{type(self).__name__}({self._input_dim} -> {self._output_dim}, {self._dtype})"

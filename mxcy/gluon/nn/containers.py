@@ -17,7 +17,7 @@ class _Chain:
         for block in blocks:
             self.register_child(block)
 
-    def forward(self, x, *args):
+    def _through(self, x, *args):
         """Feed ``x`` (and ``args``, to the first block) through the children."""
         for block in self._children.values():
             x = block(x, *args)
@@ -58,6 +58,10 @@ class Sequential(_Chain, Block):
     def __init__(self, prefix=None, params=None):
         super().__init__(prefix, params)
 
+    def forward(self, x, *args):
+        """Feed ``x`` (and ``args``, to the first block) through the children."""
+        return self._through(x, *args)
+
     def hybridize(self, active=True, **kwargs):
         if self._children and all(isinstance(child, HybridBlock) for child in self._children.values()):
             warnings.warn(f"all layers of {self.prefix or 'this Sequential'} are HybridBlocks: HybridSequential would "
@@ -70,6 +74,9 @@ class HybridSequential(_Chain, HybridBlock):
 
     def __init__(self, prefix=None, params=None):
         super().__init__(prefix, params)
+
+    def hybrid_forward(self, F, x, *args):
+        return self._through(x, *args)
 
 
 class Lambda(Block):

@@ -53,11 +53,15 @@ def lrn(x, *, nsize, alpha=1e-4, beta=.75, knorm=2.):
     return x * (knorm + alpha / nsize * total) ** -beta
 
 
-def batch_case(shape, channels, oracle, train, **params):
+def batch_case(shape, channels, oracle, train, name="BatchNorm", **params):
     inputs = [normal(*shape), positive(channels), normal(channels), normal(channels), positive(channels)]
     # 16-bit data go with float32 weights, which the table cannot say: conformance and test_norm.py cover them.
     mean_var = params.get("output_mean_var", False)
-    return Case("BatchNorm", inputs, params, oracle, dtypes=("float32", "float64"), train=train, grad=False if mean_var else (0, 1, 2))
+    return Case(name, inputs, params, oracle, dtypes=("float32", "float64"), train=train, grad=False if mean_var else (0, 1, 2))
+
+
+def sync(oracle):
+    return lambda *arrays, key, ndev=1, **params: oracle(*arrays, **params)
 
 
 BATCH = [dict(fix_gamma=False), dict(), dict(fix_gamma=False, use_global_stats=True), dict(fix_gamma=False, eps=.1),
@@ -68,6 +72,8 @@ CASES = [
       for oracle, train in [(batch_norm, False), (batch_norm_training, True)]],
     *[batch_case(shape, shape[axis], batch_norm_training, True, fix_gamma=False, axis=axis)
       for shape, axis in [((6, 3), 1), ((3, 4, 70), -1), ((5, 4, 3), 0), ((2, 3, 5, 7, 3), 2), ((300, 70), 1), ((2, 2, 5000), 1)]],
+    *[batch_case((4, 3, 5), 3, sync(oracle), train, "_contrib_SyncBatchNorm", fix_gamma=False, key="k", ndev=2)
+      for oracle, train in [(batch_norm, False), (batch_norm_training, True)]],
     *[Case("LayerNorm", [normal(*shape), normal(shape[axis]), normal(shape[axis])], dict(axis=axis), layer_norm)
       for shape, axis in [((3, 4, 5), -1), ((3, 4, 5), 1), ((3, 4, 5), 0), ((100, 7), -1), ((2, 3000), 1), ((3, 5, 70), 1)]],
     Case("LayerNorm", [normal(3, 5), normal(5), normal(5)], dict(eps=.1, output_mean_var=True), layer_norm, grad=False),

@@ -1,10 +1,13 @@
-"""Concurrent, Identity and PixelShuffle."""
+"""Concurrent, Identity, PixelShuffle and variants of basic layers."""
+from math import prod
+
 from mxcy import nd
 from mxcy.base import MXNetValueError
 from mxcy.gluon.hybrid_block import HybridBlock
-from mxcy.gluon.nn import HybridSequential, Sequential
+from mxcy.gluon.nn import BatchNorm, Embedding, HybridSequential, Sequential
 
-__all__ = ["Concurrent", "HybridConcurrent", "Identity", "PixelShuffle1D", "PixelShuffle2D", "PixelShuffle3D"]
+__all__ = ["Concurrent", "HybridConcurrent", "Identity", "PixelShuffle1D", "PixelShuffle2D", "PixelShuffle3D",
+           "SparseEmbedding", "SyncBatchNorm"]
 
 
 class Concurrent(Sequential):
@@ -39,8 +42,8 @@ class HybridConcurrent(HybridSequential):
         super().__init__(prefix=prefix, params=params)
         self.axis = axis
 
-    def forward(self, x):
-        return nd.concat(*(block(x) for block in self._children.values()), dim=self.axis)
+    def hybrid_forward(self, F, x):
+        return F.concat(*(block(x) for block in self._children.values()), dim=self.axis)
 
 
 class Identity(HybridBlock):
@@ -48,6 +51,59 @@ class Identity(HybridBlock):
 
     def hybrid_forward(self, F, x):
         return x
+
+
+class SyncBatchNorm(BatchNorm):
+    """Batch normalization of the second axis with statistics of all devices that share a batch [1]_.
+
+    Parameters
+    ----------
+    in_channels : int
+        Number of channels; 0: learned from the data.
+    num_devices : int, optional
+        How many devices share a batch; by default one.
+    momentum, epsilon, center, scale, use_global_stats
+        As in `BatchNorm`, as are those that follow.
+    beta_initializer, gamma_initializer : Initializer or str
+    running_mean_initializer, running_variance_initializer : Initializer or str
+    **kwargs
+        ``prefix`` and ``params``.
+
+    References
+    ----------
+    .. [1] Zhang et al., "Context encoding for semantic segmentation", CVPR 2018.
+    """
+
+    def __init__(self, in_channels=0, num_devices=None, momentum=0.9, epsilon=1e-5, center=True, scale=True,
+                 use_global_stats=False, beta_initializer="zeros", gamma_initializer="ones",
+                 running_mean_initializer="zeros", running_variance_initializer="ones", **kwargs):
+        super().__init__(1, momentum, epsilon, center, scale, use_global_stats, beta_initializer, gamma_initializer,
+                         running_mean_initializer, running_variance_initializer, in_channels, **kwargs)
+        self._devices = num_devices or 1
+
+    def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
+        return F.contrib.SyncBatchNorm(x, gamma, beta, running_mean, running_var, name="fwd", eps=self._epsilon,
+                                       momentum=self._momentum, fix_gamma=self._fix_gamma,
+                                       use_global_stats=self._use_global_stats, ndev=self._devices, key=self.prefix)
+
+
+class SparseEmbedding(Embedding):
+    """`Embedding`; the name is MXNet's for one whose gradient is row-sparse, which is dense here.
+
+    Parameters
+    ----------
+    input_dim : int
+        Number of rows.
+    output_dim : int
+        Length of a vector.
+    dtype : str or numpy dtype
+    weight_initializer : Initializer or str, optional
+    **kwargs
+        ``prefix`` and ``params``.
+    """
+
+    def __init__(self, input_dim, output_dim, dtype="float32", weight_initializer=None, **kwargs):
+        super().__init__(input_dim, output_dim, dtype, weight_initializer, **kwargs)
 
 
 class _PixelShuffle(HybridBlock):
@@ -62,12 +118,14 @@ class _PixelShuffle(HybridBlock):
             raise MXNetValueError(f"{type(self).__name__}: factor must be an int or {self._ndim} of them, got {factor}")
 
     def hybrid_forward(self, F, x):
-        n = self._ndim
-        batch, channels, *sizes = x.shape
+        n, factors = self._ndim, self._factors
+        # special sizes of reshape: 0 keeps an axis, -4 parts one, -3 joins two; so it holds for any batch and picture
+        x = F.reshape(x, shape=(0, -4, -1, prod(factors), *[0] * n))
+        for i in range(n - 1):
+            x = F.reshape(x, shape=(*[0] * (2 + i), -4, factors[i], -1, *[0] * n))
         # (N, C, f1, .., fn, D1, .., Dn) -> (N, C, D1, f1, .., Dn, fn)
-        x = F.reshape(x, shape=(batch, -1, *self._factors, *sizes))
         x = F.transpose(x, axes=(0, 1, *(axis for i in range(n) for axis in (2 + n + i, 2 + i))))
-        return F.reshape(x, shape=(batch, -1, *(size * factor for size, factor in zip(sizes, self._factors))))
+        return F.reshape(x, shape=(0, 0, *[-3] * n))
 
     def __repr__(self):
         return f"{type(self).__name__}({self._factors if self._ndim > 1 else self._factors[0]})"
