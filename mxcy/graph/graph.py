@@ -1,7 +1,9 @@
 """Node, Entry, Graph: operators applied to each other's outputs."""
+from math import prod
 from typing import NamedTuple
 
 from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.dtype import NUMPY
 
 __all__ = ["Entry", "Graph", "Node"]
 
@@ -113,6 +115,12 @@ class Entry(NamedTuple):
     def dtype(self):
         """The name of its dtype, where types are known."""
         return self.node.types[self.index][1]
+
+    @property
+    def nbytes(self):
+        """Bytes of its elements, where types are known."""
+        shape, dtype = self.node.types[self.index]
+        return prod(shape) * NUMPY[dtype].itemsize
 
 
 class Graph:

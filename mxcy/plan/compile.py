@@ -4,11 +4,13 @@ from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.lower import lower
+from mxcy.graph.memory import plan_memory
+from mxcy.graph.schedule import schedule
 from mxcy.graph.simplify import simplify
 from mxcy.imperative._function import bound
 from mxcy.ops.operator import lookup
 from mxcy.plan._plan import Plan, workspace
-from mxcy.plan.summary import nbytes, summarize
+from mxcy.plan.summary import summarize
 
 __all__ = ["Program", "compile_plan", "gradient_graph"]
 
@@ -205,26 +207,22 @@ def build(graph, variables, n_outputs, given, grads, train):
             place[Entry(node, 0)] = True, len(slots)
             makers[len(slots)] = node.maker
             slots.append(node.types[0])
-    forward = set(Graph(graph.heads[:n_outputs]).nodes)
-    order = [node for node in graph.nodes if node.op is not None]
-    order.sort(key=lambda node: node not in forward)
-    n_forward = sum(node in forward for node in order)
-    arena = 0
+    forward, backward = schedule(graph, n_outputs)
+    order = forward + backward
+    calls = {node: bound(node.op, node.params) for node in order}
+    scratch = {node: workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
+               for node, call in calls.items()}
+    memory = plan_memory(order, len(forward), place, {node: call.kernel for node, call in calls.items()}, scratch)
+    place = memory.place
     steps = []
+    order = [node for node in order if node not in memory.dropped]
     for node in order:
-        call = bound(node.op, node.params)
-        for i in range(len(node.types)):
-            entry = Entry(node, i)
-            if entry not in place:
-                place[entry] = False, arena
-                arena += (nbytes(entry) + 63) // 64 * 64
-        scratch = workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
         scalar = 0. if node.scalar is None else node.scalar
-        steps.append((call, scalar, [(*place[entry], entry.shape, entry.dtype) for entry in node.inputs],
+        steps.append((calls[node], scalar, [(*place[entry], entry.shape, entry.dtype) for entry in node.inputs],
                       [(*place[Entry(node, i)], *types) for i, types in enumerate(node.types)], node.name,
-                      arena if scratch else -1))
-        arena += scratch
-    report = {"order": order, "n_forward": n_forward, "place": place, "naive": arena, "dropped": []}
+                      memory.workspace.get(node, -1)))
+    n_forward = sum(node not in memory.dropped for node in forward)
+    report = {"order": order, "n_forward": n_forward, "memory": memory}
     needed = {i for i in given if f"_given{i}" in used}
-    plan = Plan(slots, steps, n_forward, arena, train, report, makers)
+    plan = Plan(slots, steps, n_forward, memory.arena, train, report, makers)
     return Program(plan, names, n_outputs, given, grads, needed=needed)

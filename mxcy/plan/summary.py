@@ -1,18 +1,10 @@
 """A plan as a table that people can read."""
-from math import prod
-
-from mxcy.dtype import NUMPY
 from mxcy.graph.graph import Entry
 from mxcy.ops.fused import parse
 
-__all__ = ["nbytes", "summarize"]
+__all__ = ["summarize"]
 
 COLUMNS = (("", 4), ("step", 34), ("operator", 30), ("output", 26), ("memory", 18))
-
-
-def nbytes(entry):
-    """Bytes of a value."""
-    return prod(entry.shape) * NUMPY[entry.dtype].itemsize
 
 
 def summarize(program):
@@ -36,13 +28,13 @@ def summarize(program):
             first = i == 0
             lines.append(row(str(number) if first else "", node.name if first else "",
                              operator_text(node) if first else "", f"{entry.dtype} {entry.shape}",
-                             place_text(report["place"][entry], nbytes(entry))))
+                             place_text(report["memory"].place[entry], entry.nbytes)))
     fused = sum(node.op.name.startswith("_fused") for node in report["order"])
-    naive, arena = report["naive"], program.plan.arena_bytes
+    memory = report["memory"]
     lines.append(f"{len(report['order'])} steps ({report['n_forward']} forward), {fused} of them fused; "
-                 f"{len(report['dropped'])} nodes need no step")
-    lines.append(f"memory for intermediate values: {size(arena)}, {size(naive)} without sharing"
-                 + (f" ({naive / arena:.1f}x)" if arena else ""))
+                 f"{len(memory.dropped)} nodes need no step")
+    lines.append(f"memory for intermediate values: {size(memory.arena)}, {size(memory.naive)} without sharing"
+                 + (f" ({memory.naive / memory.arena:.1f}x)" if memory.arena else ""))
     if program.prepare is not None:
         lines += ["", "computed once from parameters:", summarize(program.prepare)]
     return "\n".join(lines)
