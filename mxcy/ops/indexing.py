@@ -259,8 +259,9 @@ def _(F, old_tensor, index_vector, new_tensor):
 boolean_mask = Operator(
     "_contrib_boolean_mask", "data index", """The slices of ``data`` along ``axis`` where ``index`` is not 0.
 
-    The shape of the result depends on ``index``, so the call waits for it, and has no place in a symbol.""",
+    The shape of the result depends on ``index``: the call waits for it, and a graph with it is never a plan.""",
     aliases=("_npi_boolean_mask",), axis=Param(int, 0, doc="The axis to select from."))
+boolean_mask.rule("run", None)              # no plan can be made: what the operator composes decides by values
 
 
 @boolean_mask.compose

@@ -173,6 +173,26 @@ def test_random_numbers_are_new_at_each_call():
     np.testing.assert_array_equal(drop(nd.ones((100,))).asnumpy(), 1)
 
 
+def test_results_that_do_not_depend_on_what_wants_a_gradient():
+    net = nn.HybridLambda(lambda F, x: F.BlockGrad(x))
+    net.hybridize()
+    a = x(3)
+    a.attach_grad()
+    a.grad[:] = 7
+    with autograd.record():
+        out = net(a)
+    out.backward()
+    np.testing.assert_array_equal(a.grad.asnumpy(), 0)
+
+
+def test_results_whose_shape_depends_on_values():
+    net = nn.HybridLambda(lambda F, x, index: F.contrib.boolean_mask(x, index) * 2)
+    net.hybridize()
+    for index in ([1, 0, 1], [0, 0, 1]):
+        np.testing.assert_array_equal(net(nd.array([5, 6, 7]), nd.array(index)).asnumpy(),
+                                      [2 * v for v, i in zip((5, 6, 7), index) if i])
+
+
 class Modes(gluon.HybridBlock):
     def hybrid_forward(self, F, x):
         return x * 2 if autograd.is_training() else x

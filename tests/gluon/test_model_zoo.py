@@ -12,7 +12,7 @@ from mxcy.gluon.model_zoo import model_store, vision
 from mxcy.name import NameManager
 
 #: What MXNet 1.9.1 gives, by model: size of the picture, number of parameters and of values in them, SHA-1 of their names,
-#: shapes and grad_req, and the scores for `picture` with the weights `weight`.
+#: shapes and grad_req, the scores for `picture` with the weights `weight`, and the SHA-1 of the exported graph.
 EXPECTED = json.loads((Path(__file__).parent / "zoo.json").read_text())
 #: Those that take long are left to full runs of the tests.
 MODELS = [name if made["values"] * made["size"] < 3e9 else pytest.param(name, marks=pytest.mark.slow)
@@ -56,6 +56,13 @@ def test_is_that_of_mxnet(name):
     assert sum(p.data().size for p in params.values()) == expected["values"]
     assert hashlib.sha1(text.encode()).hexdigest() == expected["sha1"]
     np.testing.assert_allclose(net(x).asnumpy()[0], expected["output"], atol=1e-4 * np.abs(expected["output"]).max())
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_graph_is_that_of_mxnet_to_the_byte(name):
+    with NameManager():
+        graph = vision.get_model(name, classes=10)(mx.sym.var("data"))
+    assert hashlib.sha1(graph.tojson().encode()).hexdigest() == EXPECTED[name]["symbol"]
 
 
 def test_weights_from_a_folder(tmp_path, monkeypatch):
