@@ -4,7 +4,7 @@ import types
 from mxcy import autograd, random
 from mxcy.base import nearest
 from mxcy.imperative._function import Function
-from mxcy.ndarray import arithmetic
+from mxcy.ndarray import arithmetic, control_flow
 from mxcy.ndarray._ndarray import NDArray, install, waitall
 from mxcy.ndarray.creation import (arange, array, concatenate, empty, eye, from_numpy, full, histogram, linspace,
                                    moveaxis, onehot_encode, ones, split_v2, zeros)
@@ -47,6 +47,7 @@ class Operators(types.ModuleType):
 contrib, linalg, sparse, image = (Operators(PREFIXES[p], p) for p in ("_contrib_", "_linalg_", "_sparse_", "_image_"))
 _internal = Operators("_internal", "")      # all of them, also those whose names begin with an underscore
 op = _internal
+contrib.foreach, contrib.while_loop, contrib.cond = (control_flow.foreach, control_flow.while_loop, control_flow.cond)
 globals().update(arithmetic.functions(_internal, NDArray))
 
 

@@ -4,6 +4,7 @@ import types
 from mxcy.base import nearest
 from mxcy.nd import PREFIXES
 from mxcy.ops.operator import REGISTRY
+from mxcy.symbol import control_flow
 from mxcy.symbol.compose import SymbolFunction
 from mxcy.symbol.creation import (arange, eye, full, hypot, linspace, maximum, minimum, ones, pow, power, random,
                                   split_v2, zeros)
@@ -38,6 +39,7 @@ class Operators(types.ModuleType):
 contrib, linalg, sparse, image = (Operators(PREFIXES[p], p) for p in ("_contrib_", "_linalg_", "_sparse_", "_image_"))
 _internal = Operators("_internal", "")
 op = _internal
+contrib.foreach, contrib.while_loop, contrib.cond = (control_flow.foreach, control_flow.while_loop, control_flow.cond)
 
 
 def __getattr__(name):

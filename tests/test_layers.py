@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1] / "mxcy"
 LAYERS = [
     "_types _version base",
     "datasets dtype",
-    "context name ndarray.arithmetic recordio registry",
+    "context name ndarray.arithmetic nested recordio registry",
     "attribute",
     "engine",
     "profiler storage",

@@ -6,8 +6,12 @@ __all__ = ["interpret", "needs_interpreter"]
 
 
 def needs_interpreter(graph):
-    """Whether an operator's course depends on data (it has a rule ``run``), so that no plan can be made."""
-    return any(node.op is not None and "run" in node.op.rules for node in graph.nodes)
+    """Whether an operator's course depends on data, so that no plan can be made.
+
+    Operators with graphs of their own have a rule ``run``, and if they can be unrolled, ``expand``.
+    """
+    return any(node.op is not None and "run" in node.op.rules and
+               ("expand" not in node.op.rules or any(map(needs_interpreter, node.subgraphs))) for node in graph.nodes)
 
 
 def interpret(graph, values):

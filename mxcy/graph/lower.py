@@ -7,7 +7,7 @@ from mxcy.graph.infer import infer_shapes, is_complete
 __all__ = ["lower"]
 
 
-def lower(graph, types):
+def lower(graph, types, values=None):
     """A typed copy of a graph.
 
     Parameters
@@ -15,6 +15,8 @@ def lower(graph, types):
     graph : Graph
     types : dict of str to (tuple of int, str)
         Shape and dtype of each variable.
+    values : dict of str to Entry, optional
+        Entries of a typed graph in place of variables.
 
     Returns
     -------
@@ -32,18 +34,20 @@ def lower(graph, types):
     def typed(node, inputs):
         user = {key: value for key, value in node.attrs.items() if key.startswith("__")}
         if node.op is None:
+            if values is not None and node.name in values:
+                return [values[node.name]]
             if node.name not in types:
                 raise MXNetValueError(f"the shape of variable {node.name!r} is not known")
             return [Entry(Node(None, node.name, attrs=user, types=[types[node.name]]), 0)]
         rules = node.op.rules
         if "compose" in rules or "expand" in rules:
             builder = Builder(node.name, user)
-            values = [Value(entry, builder) for entry in inputs]
+            given = [Value(entry, builder) for entry in inputs]
             try:
                 if "expand" in rules:                   # control flow: the rule sees the node with its subgraphs
-                    result = rules["expand"](builder, node, values)
+                    result = rules["expand"](builder, node, given)
                 else:
-                    result = compose(node.op, values, node.params, builder)
+                    result = compose(node.op, given, node.params, builder)
             except MXNetError as error:
                 raise located(node, error) from error.__cause__
             result = [result] if isinstance(result, Value) else result

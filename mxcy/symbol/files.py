@@ -159,6 +159,8 @@ def check(node):
     """Parameters and number of inputs must be right."""
     if node.op is None:
         return
+    if "check_node" in node.op.rules:                   # operators with graphs of their own
+        node.op.rules["check_node"](node)
     expected = node.op.input_names(node.params, len(node.inputs)) if not node.op.variadic else node.inputs
     optional = len(node.op.optional_inputs) if "inputs_given" not in node.op.rules else 0
     if not len(expected) - optional <= len(node.inputs) <= len(expected):
