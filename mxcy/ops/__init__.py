@@ -25,6 +25,7 @@ TOPICS = [
     "density",
     "dropout",
     "fused",
+    "fused_convolution",
     "indexing",
     "joining",
     "losses",

@@ -13,8 +13,9 @@ from libc.string cimport memset
 from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, fail, itemsize, kernel_t
 from mxcy.ops._blas cimport dgemm, sgemm
 from mxcy.ops._kernel cimport Kernel
-from mxcy.ops._onednn cimport (BACKWARD_DATA, BACKWARD_WEIGHT, BLOCKED, CHANNELS_LAST, FORWARD, PLAIN, Convolution,
-                               convolve)
+from mxcy.ops._onednn cimport (BACKWARD_DATA, BACKWARD_WEIGHT, BLOCKED, CHANNELS_INNER, CHANNELS_LAST,
+                               CHANNELS_SECOND, FORWARD, PLAIN, PREPARED, Convolution, convolve, prepare_weights,
+                               prepared_bytes)
 from mxcy.ops._strided cimport strided_copy
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
@@ -33,10 +34,16 @@ cdef struct Window:                     # the parameters, right-aligned to three
     int64_t spatial
     int64_t groups
     int64_t fitted                      # deconvolution: the padding follows from the target shape
+    int64_t last                        # channels are the last axis of data and out, and of the weights
+    int64_t activation                  # fused: what follows, with its parameters
     int64_t kernel[3]
     int64_t stride[3]
     int64_t dilate[3]
     int64_t pad[3]
+    double alpha
+    double beta
+
+ACTIVATIONS = {None: 0, "relu": 1, "clip": 2, "sigmoid": 3, "tanh": 4, "elu": 5}
 
 
 def pack(params):
@@ -44,7 +51,9 @@ def pack(params):
     n = len(params["kernel"])
     axes = [(default,) * (3 - n) + (params.get(name) or (default,) * n)
             for name, default in (("kernel", 1), ("stride", 1), ("dilate", 1), ("pad", 0))]
-    return struct.pack("15q", n, params["num_group"], bool(params.get("target_shape")), *sum(axes, ()))
+    return struct.pack("17q2d", n, params["num_group"], bool(params.get("target_shape")),
+                       (params.get("layout") or "").endswith("C"), ACTIVATIONS[params.get("activation")],
+                       *sum(axes, ()), params.get("alpha", 0), params.get("beta", 0))
 
 
 cdef inline Py_ssize_t product(const int64_t* x) noexcept nogil:
@@ -55,13 +64,15 @@ cdef Convolution signature(int kind, const Tensor* data, const Tensor* out, cons
     """What the call computes. ``data`` is the larger side, also where a deconvolution makes it from ``out``."""
     cdef const Window* w = <const Window*>call.params
     cdef Convolution c
-    cdef int i, first = 3 - <int>w.spatial
+    cdef int i, first = 3 - <int>w.spatial, channels = data.ndim - 1 if w.last else 1, axes = 1 if w.last else 2
     memset(&c, 0, sizeof(c))
     c.kind, c.threads, c.spatial, c.groups = kind, call.threads, w.spatial, w.groups
-    c.batch, c.channels, c.filters = data.shape[0], data.shape[1], out.shape[1]
+    c.batch, c.channels, c.filters = data.shape[0], data.shape[channels], out.shape[channels]
+    if w.last:
+        c.layout, c.weights = CHANNELS_LAST, CHANNELS_INNER
     for i in range(3):
-        c.data[i] = data.shape[2 + i - first] if i >= first else 1
-        c.out[i] = out.shape[2 + i - first] if i >= first else 1
+        c.data[i] = data.shape[axes + i - first] if i >= first else 1
+        c.out[i] = out.shape[axes + i - first] if i >= first else 1
         c.kernel[i], c.stride[i], c.dilate[i], c.pad[i] = w.kernel[i], w.stride[i], w.dilate[i], w.pad[i]
         if w.fitted and i >= first:
             c.pad[i] = ((c.out[i] - 1) * c.stride[i] + (c.kernel[i] - 1) * c.dilate[i] + 1 - c.data[i] + 1) // 2
@@ -96,14 +107,14 @@ cdef int choose(const Convolution* c) noexcept nogil:
     return CHANNELS_LAST
 
 
-cdef void transpose(float* out, const float* x, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t columns,
+cdef void transpose(real* out, const real* x, Py_ssize_t batch, Py_ssize_t rows, Py_ssize_t columns,
                     int threads) noexcept nogil:
     """Each of the matrices of rows x columns, transposed."""
     cdef Py_ssize_t[3] shape, to, source
     shape[0], shape[1], shape[2] = batch, columns, rows
     to[0], to[1], to[2] = rows * columns, rows, 1
     source[0], source[1], source[2] = rows * columns, 1, columns
-    strided_copy(out, to, x, source, shape, 3, sizeof(float), threads)
+    strided_copy(out, to, x, source, shape, 3, sizeof(real), threads)
 
 
 cdef int channels_last(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
@@ -119,7 +130,7 @@ cdef int channels_last(const Convolution* c, float* data, float* weight, float* 
         transpose(data_last, data, c.batch, c.channels, positions, threads)
     if c.kind != FORWARD:
         transpose(out_last, out, c.batch, c.filters, out_positions, threads)
-    status = convolve(c, data_last, weight, bias, out_last)
+    status = convolve(c, data_last, weight, bias, NULL, out_last)
     if status == 0 and c.kind == BACKWARD_DATA:
         transpose(data, data_last, c.batch, positions, c.channels, threads)
     if status == 0 and c.kind == FORWARD:
@@ -131,7 +142,7 @@ cdef int channels_last(const Convolution* c, float* data, float* weight, float* 
 cdef int one_layout(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
     if c.layout == CHANNELS_LAST:
         return channels_last(c, data, weight, bias, out)
-    return convolve(c, data, weight, bias, out)
+    return convolve(c, data, weight, bias, NULL, out)
 
 
 cdef int in_layout(Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil:
@@ -315,6 +326,47 @@ cdef int compute(Convolution* c, real* data, real* weight, real* bias, real* out
     return by_gemm(c, data, weight, bias, out) if status == 1 else status
 
 
+# -- channels last ----------------------------------------------------------------------------------------------------
+
+cdef int by_transposing(Convolution* c, real* data, real* weight, real* bias, real* out) noexcept nogil:
+    """Channels last, by way of channels first."""
+    cdef Py_ssize_t positions = product(c.data), out_positions = product(c.out), taps = product(c.kernel)
+    cdef Py_ssize_t size = c.batch * c.channels * positions, out_size = c.batch * c.filters * out_positions
+    cdef Py_ssize_t channels = c.channels // c.groups
+    cdef int status, threads = <int>c.threads
+    cdef real* x = <real*>scratch_new((size + out_size + c.filters * channels * taps) * <Py_ssize_t>sizeof(real))
+    cdef real* y = x + size
+    cdef real* w = y + out_size
+    if x == NULL:
+        return 2
+    if c.kind != BACKWARD_DATA:
+        transpose(x, data, c.batch, positions, c.channels, threads)
+    if c.kind != BACKWARD_WEIGHT:
+        transpose(w, weight, c.filters, taps, channels, threads)
+    if c.kind != FORWARD:
+        transpose(y, out, c.batch, out_positions, c.filters, threads)
+    c.weights = CHANNELS_SECOND
+    status = compute(c, x, w, bias, y)
+    if c.kind == BACKWARD_DATA:
+        transpose(data, x, c.batch, c.channels, positions, threads)
+    elif c.kind == BACKWARD_WEIGHT:
+        transpose(weight, w, c.filters, channels, taps, threads)
+    else:
+        transpose(out, y, c.batch, c.filters, out_positions, threads)
+    scratch_free(x)
+    return status
+
+
+cdef int in_either(Convolution* c, real* data, real* weight, real* bias, real* out) noexcept nogil:
+    """With channels first or last, as the call has them."""
+    cdef int status = 1
+    if c.layout != CHANNELS_LAST:
+        return compute(c, data, weight, bias, out)
+    if real is float:
+        status = convolve(c, data, weight, bias, NULL, out)
+    return by_transposing(c, data, weight, bias, out) if status == 1 else status
+
+
 # -- kernels ---------------------------------------------------------------------------------------------------------
 
 cdef int run(Convolution* c, const Tensor* data, const Tensor* weight, const Tensor* bias, const Tensor* out,
@@ -322,9 +374,9 @@ cdef int run(Convolution* c, const Tensor* data, const Tensor* weight, const Ten
     cdef int status
     cdef void* b = NULL if bias == NULL else bias.data
     if data.dtype == FLOAT64:
-        status = compute(c, <double*>data.data, <double*>weight.data, <double*>b, <double*>out.data)
+        status = in_either(c, <double*>data.data, <double*>weight.data, <double*>b, <double*>out.data)
     else:
-        status = compute(c, <float*>data.data, <float*>weight.data, <float*>b, <float*>out.data)
+        status = in_either(c, <float*>data.data, <float*>weight.data, <float*>b, <float*>out.data)
     if status == 3:
         return fail(call, "no BLAS: SciPy cannot be imported")
     return fail(call, "no memory for the scratch of a convolution") if status else 0
@@ -349,16 +401,17 @@ cdef void add_bias(real* x, const real* bias, Py_ssize_t batch, Py_ssize_t chann
 cdef int backward_data(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     """Deconvolution: the gradient of a convolution's data from that of its output; then the bias."""
     cdef Convolution c = signature(BACKWARD_DATA, &outputs[0], &inputs[0], call)
+    cdef Py_ssize_t batch = c.batch, positions = product(c.data)
     if outputs[0].size == 0:
         return 0
+    if (<const Window*>call.params).last:
+        batch, positions = batch * positions, 1
     if run(&c, &outputs[0], &inputs[1], NULL, &inputs[0], call):
         return 1
     if call.n_inputs > 2 and outputs[0].dtype == FLOAT64:
-        add_bias(<double*>outputs[0].data, <const double*>inputs[2].data, c.batch, c.channels, product(c.data),
-                 call.threads)
+        add_bias(<double*>outputs[0].data, <const double*>inputs[2].data, batch, c.channels, positions, call.threads)
     elif call.n_inputs > 2:
-        add_bias(<float*>outputs[0].data, <const float*>inputs[2].data, c.batch, c.channels, product(c.data),
-                 call.threads)
+        add_bias(<float*>outputs[0].data, <const float*>inputs[2].data, batch, c.channels, positions, call.threads)
     return 0
 
 
@@ -371,15 +424,15 @@ cdef int backward_weight(const Tensor* inputs, Tensor* outputs, Call* call) noex
 
 
 cdef double forward_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
-    return 2.0 * outputs[0].size * inputs[1].size / max(1, outputs[0].shape[1])
+    return 2.0 * outputs[0].size * inputs[1].size / max(1, inputs[1].shape[0])
 
 
 cdef double data_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
-    return 2.0 * inputs[0].size * inputs[1].size / max(1, inputs[0].shape[1])
+    return 2.0 * inputs[0].size * inputs[1].size / max(1, inputs[1].shape[0])
 
 
 cdef double weight_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
-    return 2.0 * inputs[1].size * outputs[0].size / max(1, inputs[1].shape[1])
+    return 2.0 * inputs[1].size * outputs[0].size / max(1, outputs[0].shape[0])
 
 
 cdef kernel(str name, kernel_t function, uintptr_t flops):
@@ -390,3 +443,71 @@ cdef kernel(str name, kernel_t function, uintptr_t flops):
 convolution = kernel("convolution", forward, <uintptr_t>forward_flops)
 deconvolution = kernel("deconvolution", backward_data, <uintptr_t>data_flops)
 convolution_weight = kernel("convolution_weight", backward_weight, <uintptr_t>weight_flops)
+
+
+# -- with what follows, in prediction: channels last, float32, by oneDNN -------------------------------------------------
+
+cdef int fused_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    """Data, prepared weights, bias and perhaps an array to add."""
+    cdef const Window* w = <const Window*>call.params
+    cdef Convolution c = signature(FORWARD, &inputs[0], &outputs[0], call)
+    cdef int status
+    c.weights, c.bias, c.addend = PREPARED, 1, call.n_inputs > 3
+    c.activation, c.alpha, c.beta = w.activation, w.alpha, w.beta
+    if outputs[0].size == 0:
+        return 0
+    status = convolve(&c, <float*>inputs[0].data, <float*>inputs[1].data, <float*>inputs[2].data,
+                      <float*>inputs[3].data if c.addend else NULL, <float*>outputs[0].data)
+    return fail(call, "oneDNN has no implementation of this convolution, or no memory") if status else 0
+
+
+cdef double fused_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:
+    return 2.0 * outputs[0].size * inputs[1].size / max(1, inputs[2].size)
+
+
+cdef struct Preparation:                # parameters of `prepare_`
+    Window window
+    int64_t ndim
+    int64_t data[5]                     # shapes, from the first axis on
+    int64_t out[5]
+
+
+def pack_preparation(params):
+    """The C struct `Preparation`."""
+    data, out = params["data_shape"], params["out_shape"]
+    rest = (0,) * (5 - len(data))
+    return pack(params) + struct.pack("11q", len(data), *data, *rest, *out, *rest)
+
+
+cdef Convolution prepared_for(const Preparation* p) noexcept nogil:
+    """The convolution that weights are prepared for."""
+    cdef Tensor data, out
+    cdef Py_ssize_t[5] data_shape, out_shape
+    cdef Call call
+    cdef int i
+    memset(&call, 0, sizeof(call))
+    for i in range(5):
+        data_shape[i], out_shape[i] = p.data[i], p.out[i]
+    data.ndim = out.ndim = <int>p.ndim
+    data.shape, out.shape = data_shape, out_shape
+    call.params, call.threads = &p.window, 1
+    return signature(FORWARD, &data, &out, &call)
+
+
+def prepared_size(params):
+    """How many numbers the weights of a convolution take, prepared; 0 where oneDNN has no good implementation."""
+    cdef bytes packed = pack_preparation(params)
+    cdef Convolution c = prepared_for(<const Preparation*><const char*>packed)
+    return prepared_bytes(&c) // sizeof(float)
+
+
+cdef int prepare_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef Convolution c = prepared_for(<const Preparation*>call.params)
+    if prepare_weights(&c, <float*>inputs[0].data, <float*>outputs[0].data):
+        return fail(call, "oneDNN cannot reorder these weights, or no memory")
+    return 0
+
+
+fused = Kernel("convolution_fused", {FLOAT32: <uintptr_t>&fused_}, pack=pack, parallel=True,
+               flops=<uintptr_t>fused_flops)
+prepare = Kernel("convolution_prepare", {FLOAT32: <uintptr_t>&prepare_}, pack=pack_preparation)

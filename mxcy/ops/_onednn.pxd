@@ -12,9 +12,27 @@ cdef enum:                              # Convolution.layout: how data and out l
     BLOCKED = 1                         # channels first, reordered to the layout oneDNN likes and back
     CHANNELS_LAST = 2                   # channels last, and oneDNN computes in that layout
 
+cdef enum:                              # Convolution.weights: how weights lie in memory
+    CHANNELS_SECOND = 0                 # (filters, channels / groups, kernel)
+    CHANNELS_INNER = 1                  # (filters, kernel, channels / groups)
+    PREPARED = 2                        # as `prepare_weights` left them
+
+cdef enum:                              # Convolution.activation
+    IDENTITY = 0
+    RELU = 1                            # alpha * x below zero
+    CLIP = 2                            # to alpha .. beta
+    SIGMOID = 3
+    TANH = 4
+    ELU = 5                             # alpha * (exp(x) - 1) below zero
+
 cdef struct Convolution:                # all that tells one convolution from another; compared byte by byte
     int64_t kind
     int64_t layout
+    int64_t weights
+    int64_t activation                  # forward: what is done to the sums before they are written
+    double alpha                        # its parameters
+    double beta
+    int64_t addend                      # forward: add another array of the shape of out before the activation
     int64_t threads
     int64_t spatial                     # 1, 2 or 3; the arrays below are right-aligned, ones and zeros fill the front
     int64_t groups
@@ -30,5 +48,11 @@ cdef struct Convolution:                # all that tells one convolution from an
     int64_t pad[3]                      # before the first element; what follows the last is derived
 
 # Run it: 0. Or 1, having done nothing, where oneDNN is absent or has only a reference implementation; 2: no memory.
-# FORWARD writes out, BACKWARD_DATA data and BACKWARD_WEIGHT weight (always channels first), each from the other two.
-cdef int convolve(const Convolution* c, float* data, float* weight, float* bias, float* out) noexcept nogil
+# FORWARD writes out, BACKWARD_DATA data and BACKWARD_WEIGHT weight, each from the other two. addend may be out.
+cdef int convolve(const Convolution* c, float* data, float* weight, float* bias, float* addend,
+                  float* out) noexcept nogil
+
+# Bytes that the weights of a forward convolution take in the layout that oneDNN likes; 0 where it has nothing good.
+cdef size_t prepared_bytes(const Convolution* c) noexcept nogil
+# Put weights, which lie as c.weights says, into that layout; status as of `convolve`.
+cdef int prepare_weights(const Convolution* c, float* weight, float* out) noexcept nogil

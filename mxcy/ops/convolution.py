@@ -17,9 +17,12 @@ GROUPS = dict(
 IGNORED = dict(
     cudnn_tune=Param(str, None, choices=("fastest", "limited_workspace", "off"), doc="Ignored."),
     cudnn_off=Param(bool, False, doc="Ignored."),
-    layout=Param(str, None, choices=("NCW", "NCHW", "NCDHW", "NHWC", "NDHWC"),
-                 doc="Order of the axes of ``data``: batch, channels, then the spatial axes."),
 )
+LAYOUT = dict(layout=Param(
+    str, None, choices=("NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"),
+    doc="Order of the axes of ``data``; channels first, if not given. With channels last they are the last axis of "
+        "``weight``, too."))
+FIRST, LAST = ("NCW", "NCHW", "NCDHW"), ("NWC", "NHWC", "NDHWC")
 
 
 def full(kernel, stride, dilate, pad):
@@ -42,18 +45,35 @@ def check_window(name, kernel, layout=None, **axes):
         if value and len(value) != n:
             raise MXNetValueError(f"{name}: {key} is {value}, but kernel {kernel} has {n} axes; give {n} numbers or "
                                   "none")
-    if layout is not None and layout != ("NCW", "NCHW", "NCDHW")[n - 1]:
-        raise MXNetValueError(f"{name}: layout is {layout!r}; with a kernel of {n} axes only "
-                              f"{('NCW', 'NCHW', 'NCDHW')[n - 1]!r} is computed. Transpose data and weight.")
+    if layout not in (None, FIRST[n - 1], LAST[n - 1]):
+        raise MXNetValueError(f"{name}: layout is {layout!r}; with a kernel of {n} axes it is {FIRST[n - 1]!r} or "
+                              f"{LAST[n - 1]!r}")
 
 
-def check_data(name, data, kernel, groups):
+def channel_axis(layout):
+    return -1 if layout in LAST else 1
+
+
+def spatial(shape, layout):
+    """The extents of the spatial axes."""
+    return shape[1:-1] if layout in LAST else shape[2:]
+
+
+def arranged(layout, first, channels, extents):
+    """The shape of an array in the layout."""
+    return (first, *extents, channels) if layout in LAST else (first, channels, *extents)
+
+
+def check_data(name, data, kernel, groups, layout):
+    """Raise unless data goes with the window; its channels."""
     if len(data) != len(kernel) + 2:
         raise MXNetValueError(f"{name}: data has shape {data}, but kernel {kernel} needs {len(kernel) + 2} axes: "
                               f"batch, channels and {len(kernel)} spatial")
-    if data[1] % groups:
-        raise MXNetValueError(f"{name}: data of shape {data} has {data[1]} channels, which num_group={groups} does not "
-                              "divide")
+    channels = data[channel_axis(layout)]
+    if channels % groups:
+        raise MXNetValueError(f"{name}: data of shape {data} has {channels} channels, which num_group={groups} does "
+                              "not divide")
+    return channels
 
 
 def check_filters(name, num_filter, num_group):
@@ -70,7 +90,8 @@ convolution = Operator(
     ``weight`` is (num_filter, C / num_group, *kernel), ``bias`` (num_filter,). Each spatial axis of the output has
     ``(n + 2 * pad - dilate * (kernel - 1) - 1) // stride + 1`` positions.""",
     aliases=("Convolution_v1", "_npx_convolution"), **WINDOW, **GROUPS,
-    workspace=Param(int, 1024, min=0, doc="Ignored."), no_bias=Param(bool, False, doc="Leave ``bias`` out."), **IGNORED)
+    workspace=Param(int, 1024, min=0, doc="Ignored."), no_bias=Param(bool, False, doc="Leave ``bias`` out."),
+    **IGNORED, **LAYOUT)
 
 
 @convolution.check
@@ -85,43 +106,45 @@ def _(no_bias):
 
 
 @convolution.infer_shape
-def _(data, kernel, stride, dilate, pad, num_filter, num_group):
-    check_data("Convolution", data, kernel, num_group)
+def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout):
+    channels = check_data("Convolution", data, kernel, num_group, layout)
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     reach = extents(kernel, dilate)
-    for n, k, p in zip(data[2:], reach, pad):
+    extents_of_data = spatial(data, layout)
+    for n, k, p in zip(extents_of_data, reach, pad):
         if n + 2 * p < k:
             raise MXNetValueError(f"Convolution: the window reaches over {reach}, but data of shape {data} padded by "
                                   f"{pad} is smaller")
-    out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(data[2:], reach, stride, pad))
-    return dict(weight=(num_filter, data[1] // num_group, *kernel), bias=(num_filter,), out=(data[0], num_filter, *out))
+    out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(extents_of_data, reach, stride, pad))
+    return dict(weight=arranged(layout, num_filter, channels // num_group, kernel), bias=(num_filter,),
+                out=arranged(layout, data[0], num_filter, out))
 
 
-def undone(data, g, kernel, stride, dilate, pad):
+def undone(data, g, kernel, stride, dilate, pad, layout):
     """``adj`` for the Deconvolution that leads from ``g`` back to the shape of ``data``."""
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     return tuple(n - ((o - 1) * s + k - 2 * p) for n, o, k, s, p in
-                 zip(data.shape[2:], g.shape[2:], extents(kernel, dilate), stride, pad))
+                 zip(spatial(data.shape, layout), spatial(g.shape, layout), extents(kernel, dilate), stride, pad))
 
 
 def data_gradient(F, g, data, weight, num_group, **window):
     """The gradient of a convolution's data: the deconvolution of ``g``."""
-    return F.Deconvolution(g, weight, num_filter=data.shape[1], num_group=num_group, no_bias=True,
-                           adj=undone(data, g, **window), **window)
+    return F.Deconvolution(g, weight, num_filter=data.shape[channel_axis(window["layout"])], num_group=num_group,
+                           no_bias=True, adj=undone(data, g, **window), **window)
 
 
 def forward(F, data, weight, like, **window):
     """The convolution of the shape of ``like``: an odd target shape of a deconvolution leaves one position too many."""
-    out = F.Convolution(data, weight, num_filter=like.shape[1], no_bias=True, **window)
+    out = F.Convolution(data, weight, num_filter=like.shape[channel_axis(window["layout"])], no_bias=True, **window)
     return out if out.shape == like.shape else F.slice_like(out, like)
 
 
 @convolution.gradient
-def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, no_bias, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group)
+def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, layout, no_bias, needs):
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout)
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             F._backward_Convolution_weight(data, g, **window) if needs[1] else None,
-            F.sum(g, axis=1, exclude=True) if not no_bias and needs[2] else None)
+            F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)
 
 
 convolution.cpu = kernel.convolution
@@ -132,17 +155,18 @@ convolution.cpu = kernel.convolution
 weight_gradient = Operator(
     "_backward_Convolution_weight", "data g",
     "The gradient of a convolution's ``weight`` from its ``data`` and the gradient ``g`` of its output.",
-    **WINDOW, num_group=GROUPS["num_group"])
+    **WINDOW, num_group=GROUPS["num_group"], **LAYOUT)
 
 
 @weight_gradient.infer_shape
-def _(data, g, kernel, num_group):
-    return (g[1], data[1] // num_group, *kernel)
+def _(data, g, kernel, num_group, layout):
+    axis = channel_axis(layout)
+    return arranged(layout, g[axis], data[axis] // num_group, kernel)
 
 
 @weight_gradient.gradient
-def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group)
+def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, layout, needs):
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout)
     weight = gs[0]
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             forward(F, data, weight, g, **window) if needs[1] else None)
@@ -163,7 +187,7 @@ deconvolution = Operator(
     adj=Param(Shape, (), min=0, doc="Positions added at the end of each axis."),
     target_shape=Param(Shape, (), min=0, doc="Spatial shape of the output; ``pad`` and ``adj`` then follow from it."),
     **GROUPS, workspace=Param(int, 512, min=0, doc="Ignored."),
-    no_bias=Param(bool, True, doc="Leave ``bias`` out."), **IGNORED)
+    no_bias=Param(bool, True, doc="Leave ``bias`` out."), **IGNORED, **LAYOUT)
 
 
 @deconvolution.check
@@ -178,38 +202,39 @@ def _(no_bias):
     return "data weight" if no_bias else "data weight bias"
 
 
-def fitted_pad(data, kernel, stride, dilate, pad, target_shape):
+def fitted_pad(data, kernel, stride, dilate, pad, target_shape, layout):
     """The padding: as given, or such that the output has the target shape."""
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     if not target_shape:
         return pad
     return tuple((s * (n - 1) + k - t + 1) // 2 for n, k, s, t in
-                 zip(data[2:], extents(kernel, dilate), stride, target_shape))
+                 zip(spatial(data, layout), extents(kernel, dilate), stride, target_shape))
 
 
 @deconvolution.infer_shape
-def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group):
-    check_data("Deconvolution", data, kernel, num_group)
+def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, layout):
+    channels = check_data("Deconvolution", data, kernel, num_group, layout)
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     reach = extents(kernel, dilate)
     out = target_shape or tuple(s * (n - 1) + k - 2 * p + a for n, k, s, p, a in
-                                zip(data[2:], reach, stride, pad, adj or (0,) * len(kernel)))
-    if any(t > s * (n - 1) + k for n, k, s, t in zip(data[2:], reach, stride, target_shape)):
+                                zip(spatial(data, layout), reach, stride, pad, adj or (0,) * len(kernel)))
+    if any(t > s * (n - 1) + k for n, k, s, t in zip(spatial(data, layout), reach, stride, target_shape)):
         raise MXNetValueError(f"Deconvolution: target_shape is {target_shape}; data of shape {data} gives at most "
-                              f"{tuple(s * (n - 1) + k for n, k, s in zip(data[2:], reach, stride))}")
+                              f"{tuple(s * (n - 1) + k for n, k, s in zip(spatial(data, layout), reach, stride))}")
     if any(n < 1 for n in out) and 0 not in data:
         raise MXNetValueError(f"Deconvolution: data of shape {data} with kernel {kernel}, stride {stride} and pad "
                               f"{pad} gives an output of spatial shape {out}; use less padding")
-    return dict(weight=(data[1], num_filter // num_group, *kernel), bias=(num_filter,), out=(data[0], num_filter, *out))
+    return dict(weight=arranged(layout, channels, num_filter // num_group, kernel), bias=(num_filter,),
+                out=arranged(layout, data[0], num_filter, out))
 
 
 @deconvolution.gradient
-def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, no_bias, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, num_group=num_group,
-                  pad=fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape))
+def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, layout, no_bias, needs):
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, num_group=num_group, layout=layout,
+                  pad=fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape, layout))
     return (forward(F, g, weight, data, **window) if needs[0] else None,
             F._backward_Convolution_weight(g, data, **window) if needs[1] else None,
-            F.sum(g, axis=1, exclude=True) if not no_bias and needs[2] else None)
+            F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)
 
 
 deconvolution.cpu = kernel.deconvolution

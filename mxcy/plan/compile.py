@@ -1,8 +1,10 @@
 """From a graph to a Plan: the passes in their order, and the steps that are left."""
 from mxcy.graph.build import Value
+from mxcy.graph.fuse_convolution import fuse_convolutions
 from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
 from mxcy.graph.graph import Entry, Graph, Node
+from mxcy.graph.layout import channels_last
 from mxcy.graph.lower import lower
 from mxcy.graph.memory import plan_memory
 from mxcy.graph.schedule import schedule
@@ -73,6 +75,11 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     Program
     """
     typed = lower(graph, types)
+    predicts = not grads and not train
+    if predicts:
+        typed = fuse_convolutions(channels_last(simplify(typed, train)))
+    else:
+        typed = channels_last(typed)
     n_outputs = len(typed.heads)
     heads, given, wanted = list(typed.heads), {}, []
     if grads:
@@ -87,7 +94,7 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     joint = Graph(own_arrays(simplify(Graph(heads), train).heads, n_outputs))
     prepare = None
     variables = list(types)
-    if not grads and not train:
+    if predicts:
         before, joint = split_constant(joint, frozenset(parameters))
         if before is not None:
             before = fuse_pointwise(before)

@@ -98,7 +98,8 @@ def test_only_wanted_gradients():
     assert_close(w.grad, np.full((3, 2, 3), 3.))
     rule = lookup("Convolution").rules["gradient"]
     needs = (False, True)
-    result = rule(Mock(), y, x, w, kernel=(3,), stride=(), dilate=(), pad=(), num_group=1, no_bias=True, needs=needs)
+    result = rule(Mock(), y, x, w, kernel=(3,), stride=(), dilate=(), pad=(), num_group=1, layout=None, no_bias=True,
+                  needs=needs)
     assert [gradient is not None for gradient in result] == [False, True, False]
 
 
@@ -111,7 +112,9 @@ def test_only_wanted_gradients():
     ("Convolution", [(1, 3, 8, 8), (4, 3, 3, 3)], dict(kernel=(3, 3), num_filter=4, stride=(2,)), "has 2 axes"),
     ("Convolution", [(1, 3, 8, 8), (4, 3, 3, 3)], dict(kernel=(3, 3, 3, 3), num_filter=4), "expected 1, 2 or 3"),
     ("Convolution", [(1, 3, 8, 8), (4, 3, 3, 3)], dict(kernel=(3, 0), num_filter=4), "expected tuple of int, >= 1"),
-    ("Convolution", [(1, 8, 8, 3), (4, 3, 3, 3)], dict(kernel=(3, 3), num_filter=4, layout="NHWC"), "Transpose data"),
+    ("Convolution", [(1, 8, 8, 3), (4, 3, 2, 3)], dict(kernel=(3, 3), num_filter=4, layout="NHWC"),
+     r"weight has shape .* needs \(4, 3, 3, 3\)"),
+    ("Convolution", [(1, 3, 8, 8), (4, 3, 3, 3)], dict(kernel=(3, 3), num_filter=4, layout="NWC"), "'NCHW' or 'NHWC'"),
     ("Deconvolution", [(1, 3, 4, 4), (3, 4, 3, 3)], dict(kernel=(3, 3), num_filter=4, target_shape=(9, 3)), "at most"),
     ("Deconvolution", [(1, 3, 1, 1), (3, 4, 3, 3)], dict(kernel=(3, 3), num_filter=4, pad=(2, 2)), "less padding"),
 ])

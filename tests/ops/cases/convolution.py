@@ -74,8 +74,25 @@ def rows():
                        {**params, **extra}, deconvolution, dtypes=dtypes, second=c < 32)
 
 
+def last(oracle):
+    """The oracle for channels last."""
+    def function(x, w, *bias, **params):
+        return np.moveaxis(oracle(np.moveaxis(x, -1, 1), np.moveaxis(w, -1, 1), *bias, **params), 1, -1)
+    return function
+
+
+def rows_last():
+    for n, window, (c, f, g) in itertools.product((1, 2, 3), WINDOWS[1:3], CHANNELS[1:3]):
+        params = dict(cut(window, n), num_filter=f, num_group=g, layout=("NWC", "NHWC", "NDHWC")[n - 1])
+        for operator, oracle, weight in (("Convolution", convolution, (f, *params["kernel"], c // g)),
+                                         ("Deconvolution", deconvolution, (c, *params["kernel"], f // g))):
+            yield Case(operator, [normal(2, *SPACE[:n], c), normal(*weight), normal(f)], {**params, "no_bias": False},
+                       last(oracle), dtypes=("float32", "float64"), second=n == 2, id=params["layout"])
+
+
 CASES = [
     *rows(),
+    *rows_last(),
     *[Case("Deconvolution", [normal(1, 2, 4, 4), normal(2, 3, 3, 3)],
            dict(kernel=(3, 3), num_filter=3, target_shape=target, stride=stride), deconvolution)
       for target, stride in [((9, 9), (2, 2)), ((7, 8), (2, 2)), ((6, 6), ()), ((5, 3), ())]],

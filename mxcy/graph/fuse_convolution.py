@@ -1,0 +1,137 @@
+"""Fusion in prediction: convolution, batch norm, sum and activation become one step, ``_fused_convolution``.
+
+Batch norm is folded into the weights and the bias by arithmetic on them; that depends on parameters alone, and so does
+bringing the weights into oneDNN's layout: a plan does both once. A batch norm that follows something else becomes a
+scale and a shift, which fuse with the elementwise operators around them.
+"""
+from mxcy.graph.build import Builder, Value
+from mxcy.graph.graph import Entry
+from mxcy.ops.fused_convolution import preparable
+
+__all__ = ["fuse_convolutions"]
+
+SUMS = ("elemwise_add", "broadcast_add", "add_n")
+
+WINDOW = ("kernel", "stride", "dilate", "pad", "num_filter", "num_group", "layout")
+
+
+def fuse_convolutions(graph):
+    """Put convolutions with channels last together with what follows them.
+
+    Parameters
+    ----------
+    graph : Graph
+        With types; runs in prediction, and no gradient of it is wanted.
+
+    Returns
+    -------
+    Graph
+    """
+    users = graph.users()
+    for head in graph.heads:
+        users.setdefault(head, []).append((None, 0))
+    taken, chains = set(), {}
+    for node in graph.nodes:
+        if is_fusible(node):
+            chain = Chain(node, users, taken)
+            taken.update(chain.nodes)
+            chains.update((link, chain) for link in chain.nodes)
+
+    def rebuild(node, inputs):
+        if node in chains:
+            return chains[node].rebuild(node, inputs)
+        if node.op is not None and node.op.name == "BatchNorm" \
+                and node.types[0][1] == node.types[1][1] and not any(Entry(node, i) in users for i in (1, 2)):
+            return [normalized(node, inputs)]
+        return None
+    return graph.map(rebuild)
+
+
+def is_fusible(node):
+    return node.op is not None and node.op.name == "Convolution" and node.params["layout"] == "NHWC" \
+        and node.types[0][1] == "float32" and not node.after \
+        and preparable(node.params, node.inputs[0].shape, node.types[0][0])
+
+
+def activation_of(node):
+    """The activation that a node is, as parameters of ``_fused_convolution``; None if it is none of those."""
+    name, params = node.op.name, node.params
+    kind = params.get("act_type", name)
+    if name in ("Activation", "relu", "sigmoid", "tanh") and kind in ("relu", "sigmoid", "tanh"):
+        return {"activation": kind}
+    if name == "clip":
+        return {"activation": "clip", "alpha": params["a_min"], "beta": params["a_max"]}
+    if name == "LeakyReLU" and kind in ("leaky", "elu"):
+        return {"activation": "relu" if kind == "leaky" else "elu", "alpha": params["slope"]}
+    return None
+
+
+class Chain:
+    """A convolution and the nodes after it that are done with it."""
+
+    def __init__(self, node, users, taken):
+        self.nodes, self.inputs = [node], {}
+        self.norm = self.sum = self.activation = None
+        after = self.next(users, taken)
+        if after is not None and after.op.name == "BatchNorm" and after.params["axis"] % 4 == 3 \
+                and after.inputs[0].node is node and not any(Entry(after, i) in users for i in (1, 2)):
+            self.norm = after
+            self.nodes.append(after)
+            after = self.next(users, taken)
+        if after is not None and after.op.name in SUMS and len(after.inputs) == 2 \
+                and after.inputs[0].shape == after.inputs[1].shape:
+            self.sum = after
+            self.nodes.append(after)
+            after = self.next(users, taken)
+        if after is not None and activation_of(after):
+            self.activation = after
+            self.nodes.append(after)
+
+    def next(self, users, taken):
+        """The only user of what the chain computes so far, if nothing else is done with it."""
+        found = users.get(Entry(self.nodes[-1], 0), ())
+        if len(found) != 1:
+            return None
+        node = found[0][0]
+        return None if node is None or node.op is None or node in taken or node.after else node
+
+    def rebuild(self, node, inputs):
+        """The entries in place of a node of the chain: its last one does all."""
+        self.inputs[node] = inputs
+        return [self.fused().entry] if node is self.nodes[-1] else None
+
+    def fused(self):
+        first, last = self.nodes[0], self.nodes[-1]
+        F = Builder(last.name, last.attrs)
+        data, weight, *bias = [Value(entry, F) for entry in self.inputs[first]]
+        params = {key: first.params[key] for key in WINDOW}
+        if self.norm is not None:
+            scale, shift = affine(F, self.norm, self.inputs[self.norm])
+            weight = F.broadcast_mul(weight, F.Reshape(scale, shape=(-1, 1, 1, 1)))
+            bias = [F.broadcast_add(bias[0] * scale, shift) if bias else shift]
+        weight = F._prepare_convolution_weight(weight, data_shape=data.shape, out_shape=first.types[0][0], **params)
+        inputs = [data, weight, *(bias or [F._zeros(shape=(params["num_filter"],))])]
+        if self.sum is not None:
+            before = self.sum.inputs[0].node in self.nodes
+            inputs.append(Value(self.inputs[self.sum][1 if before else 0], F))
+        return F._fused_convolution(*inputs, **params, with_addend=self.sum is not None,
+                                    **(activation_of(self.activation) if self.activation else {}))
+
+
+def affine(F, norm, inputs):
+    """Batch norm of moving statistics as a scale and a shift of each channel."""
+    gamma, beta, mean, var = [Value(entry, F) for entry in inputs[1:]]
+    scale = 1. / F.sqrt(var + norm.params["eps"])
+    if not norm.params["fix_gamma"]:
+        scale = scale * gamma
+    return scale, beta - mean * scale
+
+
+def normalized(norm, inputs):
+    """Batch norm as elementwise operators."""
+    F = Builder(norm.name, norm.attrs)
+    data = Value(inputs[0], F)
+    axis = norm.params["axis"] % data.ndim
+    shape = (-1,) + (1,) * (data.ndim - 1 - axis)
+    scale, shift = [F.Reshape(x, shape=shape) for x in affine(F, norm, inputs)]
+    return F.broadcast_add(F.broadcast_mul(data, scale), shift).entry
