@@ -8,11 +8,12 @@ from mxcy.symbol import control_flow
 from mxcy.symbol.compose import SymbolFunction
 from mxcy.symbol.creation import (arange, eye, full, hypot, linspace, maximum, minimum, ones, pow, power, random,
                                   split_v2, zeros)
+from mxcy.symbol.custom import Custom
 from mxcy.symbol.symbol import Group, Symbol, fromjson, load, load_json, var
 
 Variable = var
 
-__all__ = ["Group", "Symbol", "Variable", "arange", "eye", "fromjson", "full", "hypot", "linspace", "load",
+__all__ = ["Custom", "Group", "Symbol", "Variable", "arange", "eye", "fromjson", "full", "hypot", "linspace", "load",
            "load_json", "maximum", "minimum", "ones", "pow", "power", "random", "split_v2", "var", "zeros"]
 
 

@@ -67,11 +67,13 @@ class BrokenProp(PROP):
 
 
 class Loss(OP):
+    reqs = []
+
     def forward(self, is_train, req, in_data, out_data, aux):
         self.assign(out_data[0], req[0], mx.nd.softmax(in_data[0]))
 
     def backward(self, req, out_grad, in_data, out_data, in_grad, aux):
-        assert req == ["write", "null"]
+        self.reqs.append(req)
         self.assign(in_grad[0], req[0], out_data[0] - mx.nd.one_hot(in_data[1], out_data[0].shape[1]))
 
 
@@ -215,6 +217,7 @@ def test_a_loss_takes_no_gradient_and_null_is_not_written():
     out.backward(mx.nd.full((4, 3), 17))
     np.testing.assert_allclose(x.grad.asnumpy(), expected, rtol=1e-5)
     assert not net.plans[0].needed
+    assert Loss.reqs[-2:] == [["write", "null"]] * 2
 
 
 def test_what_user_code_raises_arrives_with_its_traceback():
@@ -279,3 +282,70 @@ def test_lists():
     assert {"Custom", "FullyConnected"} <= set(mx.operator.get_all_registered_operators())
     arguments = mx.operator.get_operator_arguments("FullyConnected")
     assert arguments.names[:3] == ["data", "weight", "bias"] and arguments.narg == len(arguments.types)
+
+
+# -- symbols -----------------------------------------------------------------------------------------------------------
+
+def test_a_symbol_names_what_is_missing_as_the_operator_does():
+    out = mx.sym.Custom(mx.sym.var("x"), op_type="test_scaled", name="foo", scale=3)
+    assert out.list_arguments() == ["x", "foo_b"] and out.list_auxiliary_states() == ["foo_calls"]
+    assert out.list_outputs() == ["foo_output0", "foo_output1"] or out.list_outputs() == ["foo_first", "foo_second"]
+    assert out.infer_shape(x=(4, 5)) == ([(4, 5), (4, 5)], [(4, 5)] * 2, [(1,)])
+    assert out.attr("op_type") == "test_scaled" and out.attr("scale") == "3"
+    with mx.name.NameManager():
+        assert mx.sym.Custom(mx.sym.var("x"), op_type="test_scaled").name == "custom0"
+
+
+def test_a_symbol_bound_saved_and_loaded():
+    a, b, calls = arrays()
+    x, y = mx.sym.var("a"), mx.sym.var("b")
+    custom = mx.sym.Custom(x, b=y, op_type="test_scaled", name="c", scale=2)
+    symbol = mx.sym.load_json(mx.sym.Group([custom, 3 * custom[0] + custom[1] * custom[1]]).tojson())
+    executor = symbol.bind(mx.cpu(), {"a": a, "b": b}, {"a": mx.nd.zeros(a.shape), "b": mx.nd.zeros(b.shape)},
+                           aux_states={"c_calls": calls})
+    first, second, out = executor.forward(is_train=True)
+    executor.backward([mx.nd.zeros(a.shape), mx.nd.zeros(a.shape), mx.nd.ones(a.shape)])
+    a.grad[:], b.grad[:] = executor.grad_dict["a"], executor.grad_dict["b"]
+    check(a, b, calls, (first, second), 2)
+
+
+def test_a_loss_needs_no_gradient_of_its_output():
+    loss = mx.sym.Custom(mx.sym.var("data"), mx.sym.var("label"), op_type="test_loss", name="loss")
+    executor = loss.simple_bind(mx.cpu(), data=(4, 3))
+    assert executor.arg_dict["label"].shape == (4,)
+    executor.forward(is_train=True, data=mx.nd.ones((4, 3)), label=mx.nd.array([0, 1, 2, 0]))
+    executor.backward()
+    np.testing.assert_allclose(executor.grad_dict["data"].asnumpy(), 1 / 3 - np.eye(3)[[0, 1, 2, 0]], rtol=1e-5)
+    assert not executor.grad_dict["label"].asnumpy().any()          # which backward does not write
+
+
+def test_in_a_hybrid_block():
+    class Net(mx.gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            with self.name_scope():
+                self.dense = mx.gluon.nn.Dense(3, in_units=3)
+
+        def hybrid_forward(self, F, a, b, calls):
+            first, second = F.Custom(self.dense(a), b, calls, op_type="test_scaled", scale=2)
+            return first * second
+    net = Net()
+    net.initialize()
+    results = []
+    for hybrid in (False, True):
+        net.hybridize(hybrid)
+        a, b, calls = arrays()
+        with mx.autograd.record():
+            out = net(a, b, calls)
+        out.backward()
+        results.append((out.asnumpy(), a.grad.asnumpy(), b.grad.asnumpy()))
+    for left, right in zip(*results):
+        np.testing.assert_allclose(left, right, rtol=1e-5)
+
+
+def test_a_file_with_wrong_inputs():
+    text = mx.sym.Custom(mx.sym.var("data"), mx.sym.var("label"), op_type="test_loss", name="loss").tojson()
+    with pytest.raises(MXNetValueError, match="there are 1 inputs; expected 2: data, label"):
+        mx.sym.load_json(text.replace("[[0, 0, 0], [1, 0, 0]]", "[[0, 0, 0]]"))
+    with pytest.raises(MXNetValueError, match="test_lost.*not registered"):
+        mx.sym.load_json(text.replace("test_loss", "test_lost"))

@@ -78,7 +78,7 @@ def while_loop(cond, func, loop_vars, max_iterations=None, name="while_loop"):
     --------
     >>> import mxcy as mx
     >>> squares, i = mx.nd.contrib.while_loop(lambda i: i < 3, lambda i: (i * i, i + 1), mx.nd.array([1.]), 4)
-    >>> squares.asnumpy().ravel().tolist(), i.asscalar()
+    >>> squares.asnumpy().ravel().tolist(), i.item()
     ([1.0, 4.0, 0.0, 0.0], 3.0)
     """
     if max_iterations is None:
@@ -121,7 +121,7 @@ def cond(pred, then_func, else_func, name="cond"):
     --------
     >>> import mxcy as mx
     >>> x = mx.nd.array([5.])
-    >>> mx.nd.contrib.cond(x > 3, lambda: x - 3, lambda: x).asscalar()
+    >>> mx.nd.contrib.cond(x > 3, lambda: x - 3, lambda: x).item()
     2.0
     """
     result = then_func() if truth(pred, "cond: pred") else else_func()

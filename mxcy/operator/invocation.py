@@ -83,7 +83,7 @@ class Invocation:
 
     def gradients(self, needs, out_grads, data, outputs):
         """Gradients of the inputs, of which ``needs`` holds a letter each: ``"1"`` for those that are wanted."""
-        grads = [new(array.shape, array.dtype, array.context) for array in data[:self.n_args]]
+        grads = [F.zeros_like(array) for array in data[:self.n_args]]
         with pause():
             ask(self.op.backward, req=["write" if need == "1" else "null" for need in needs[:self.n_args]],
                 out_grad=out_grads, in_data=data[:self.n_args], out_data=outputs, in_grad=grads,

@@ -1,7 +1,7 @@
 """The rows of the operator table for custom operators: ``Custom``, and the two kernels it becomes in a plan."""
 import inspect
 
-from mxcy.base import MXNetTypeError, MXNetValueError, nearest
+from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.graph.build import Builder, Value
 from mxcy.graph.graph import Entry, Node
 from mxcy.imperative import _custom
@@ -109,6 +109,13 @@ class CustomOperator(Operator):
         prop.op_type = op_type
         return {"prop": prop}
 
+    def check_node(self, node):
+        """Raise if a node of a symbol file has the wrong number of inputs."""
+        names = self.input_names(node.params)
+        if len(node.inputs) != len(names):
+            raise MXNetValueError(f"node {node.name!r} (Custom): there are {len(node.inputs)} inputs; expected "
+                                  f"{len(names)}: {', '.join(names)}")
+
     def input_names(self, params, count=None):
         """The user's names of the inputs, then those of the auxiliary states."""
         prop = params["prop"]
@@ -122,7 +129,35 @@ def compose(F, data, prop):
 
 CUSTOM = CustomOperator("Custom", "*data", """A custom operator, see `mxcy.operator`.""", op_type=Param(str))
 CUSTOM.rule("compose", compose)
+CUSTOM.rule("check_node", CUSTOM.check_node)
 CUSTOM.infer_shape(lambda data, prop: infer_shapes(prop, data)[1])
 CUSTOM.infer_type(lambda data, prop: infer_types(prop, data)[1])
+
+
+@lambda rule: CUSTOM.rule("infer_shapes", rule)
+def shapes_of_node(node, table):
+    """In symbols: shapes of inputs follow from others, as the user's code says."""
+    note(node, table, infer_shapes, [table.values[entry] for entry in node.inputs])
+
+
+@lambda rule: CUSTOM.rule("infer_types", rule)
+def types_of_node(node, table):
+    """In symbols: dtypes of inputs follow from others."""
+    note(node, table, infer_types, [table.values[entry] for entry in node.inputs])
+
+
+def note(node, table, infer, known):
+    if not any(known):
+        return
+    try:
+        inputs, outputs = infer(node.params["prop"], known)
+    except MXNetError:
+        if None in known:               # the user's code may need more than is known so far
+            return
+        raise
+    for entry, value in zip([*node.inputs, *(Entry(node, i) for i in range(len(outputs)))], [*inputs, *outputs]):
+        table.put(entry, value, node)
+
+
 CUSTOM.outputs_given(lambda prop: (len(prop.list_outputs()),) * 2)
 CUSTOM.changes_given(lambda prop, num_inputs: range(len(prop.list_arguments()), num_inputs))
