@@ -1,4 +1,6 @@
 """From a graph to a Plan: the passes in their order, and the steps that are left."""
+import os
+
 from mxcy.graph.build import Value
 from mxcy.graph.fuse_convolution import fuse_convolutions
 from mxcy.graph.fuse_pointwise import fuse_pointwise
@@ -7,6 +9,7 @@ from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.layout import channels_last
 from mxcy.graph.lower import lower
 from mxcy.graph.memory import plan_memory
+from mxcy.graph.recompute import recompute
 from mxcy.graph.schedule import schedule
 from mxcy.graph.simplify import simplify
 from mxcy.imperative._function import bound
@@ -52,7 +55,7 @@ class Program:
         return summarize(self)
 
 
-def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=()):
+def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=(), memory_budget=None):
     """Make a graph ready to run.
 
     Parameters
@@ -69,6 +72,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
         How many of the outputs take a gradient; the others are there to be looked at. All, if not given.
     parameters : collection of str
         Variables that seldom change: in prediction, what follows from them alone is computed when they do.
+    memory_budget : int, optional
+        Bytes that values between the two phases may take; parts of the forward phase run again in the backward phase
+        so as to keep within them. 0: as few bytes as can be, which the environment variable
+        ``MXNET_BACKWARD_DO_MIRROR=1`` asks for, too.
 
     Returns
     -------
@@ -92,6 +99,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
             wanted.append((name, adds[name]))
             heads.append(entry)
     joint = Graph(own_arrays(simplify(Graph(heads), train).heads, n_outputs))
+    if grads:
+        if memory_budget is None and os.environ.get("MXNET_BACKWARD_DO_MIRROR", "0") == "1":
+            memory_budget = 0
+        joint = recompute(joint, n_outputs, memory_budget)
     prepare = None
     variables = list(types)
     if predicts:

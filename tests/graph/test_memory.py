@@ -134,7 +134,7 @@ def test_pack(buffers):
 def test_pack_is_tight():
     """Networks in training: most values wait for the backward phase, and go in the opposite order."""
     rng = random.Random(0)
-    for trial in range(20):
+    for _ in range(20):
         n = rng.randint(50, 400)
         buffers = []
         for i in range(n):
