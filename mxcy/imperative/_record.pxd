@@ -41,6 +41,7 @@ cdef class Node(Origin):                # a recorded call
     cdef Rule rule
     cdef Signature signature
     cdef object function                # of a custom function: gradients of the outputs -> gradients of the inputs
+    cdef bint direct                    # the function also takes arrays to write the gradients to
     cdef tuple parents                  # Origin of each input, or None
     cdef tuple indices                  # which output of the parent each input is
     cdef tuple inputs                   # arrays that the rule names, else None

@@ -53,11 +53,14 @@ def detach(NDArray array not None):
     return detached(array)
 
 
-def attach_function(function, inputs, outputs):
-    """Record a custom function: ``function(gradients of outputs) -> gradients of inputs``."""
+def attach_function(function, inputs, outputs, bint direct=False):
+    """Record a custom function: ``function(gradients of outputs) -> gradients of inputs``.
+
+    A ``direct`` one is also given a list with, for each input, the array that its gradient may be written to, or None.
+    """
     cdef Node node = Node.__new__(Node)
     cdef NDArray array
-    node.function, node.count = function, len(outputs)
+    node.function, node.count, node.direct = function, len(outputs), direct
     node.parents = tuple([(<NDArray>array).node for array in inputs])
     node.indices = tuple([(<NDArray>array).node_index for array in inputs])
     for i, array in enumerate(outputs):
@@ -142,6 +145,8 @@ cdef int write(Variable leaf, object holder) except -1:
         if leaf.req == "write":
             F._zeros(shape=grad.shape, dtype=grad.dtype_name, out=grad)
         return 0
+    if item is grad:                            # written there already
+        return 0
     new = item
     item = None
     if new.code != grad.code:
@@ -221,7 +226,7 @@ def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bi
                 leaves.append(origin)
                 continue
             node = <Node>origin
-            propagate(node, create_graph, ready)
+            propagate(node, create_graph, variables is None, ready)
             if not (retain_graph or create_graph):
                 node.released = True
                 node.parents = node.inputs = node.outputs = None
@@ -253,7 +258,16 @@ cdef int see(Origin origin, int64_t visit, list order) except -1:
     return 0
 
 
-cdef int propagate(Node node, bint create_graph, list ready) except -1:
+cdef object target(Origin parent):
+    """The gradient array of a variable that only waits for one more gradient, which may then be written there; or None."""
+    cdef Variable leaf
+    if not isinstance(parent, Variable):
+        return None
+    leaf = <Variable>parent
+    return leaf.grad if leaf.req == "write" and leaf.pending == 1 and leaf.grads[0] is None else None
+
+
+cdef int propagate(Node node, bint create_graph, bint to_variables, list ready) except -1:
     """Run a node's rule and hand the results to its parents."""
     cdef Py_ssize_t i, n = len(node.parents)
     cdef Origin parent
@@ -262,7 +276,10 @@ cdef int propagate(Node node, bint create_graph, list ready) except -1:
     cdef int index
     for item in grads:
         if item is not None:
-            if node.bound is None:
+            if node.direct:
+                delivered = node.function(grads, [target(parent) if to_variables and not create_graph else None
+                                                  for parent in node.parents])
+            elif node.bound is None:
                 delivered = node.function(grads)
             else:
                 delivered = apply_rule(node, grads, create_graph)

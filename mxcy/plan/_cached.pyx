@@ -100,6 +100,17 @@ cdef class Compiled:
         self.first_given, self.first_grad = program.first_given, program.first_grad
 
 
+cdef bint fits(Plan plan, int slot, NDArray array):
+    """Whether the array has the shape and dtype of a slot."""
+    cdef int axis
+    if array.code != plan.types.codes[slot] or array.rank != plan.types.ranks[slot]:
+        return False
+    for axis in range(array.rank):
+        if array.dims[axis] != plan.types.dims[slot][axis]:
+            return False
+    return True
+
+
 cdef class Backward:
     """The gradient of one call: what the tape calls."""
     cdef Execution execution
@@ -107,7 +118,7 @@ cdef class Backward:
     cdef CachedOp owner
     cdef list arrays                    # the inputs of the call
 
-    def __call__(self, list grads):
+    def __call__(self, list grads, list targets):
         cdef Compiled c = self.compiled
         cdef NDArray array
         cdef int slot = c.first_given, i
@@ -122,8 +133,12 @@ cdef class Backward:
             self.execution.put(slot, array)
             slot += 1
         array = <NDArray>self.arrays[0]
-        for _ in c.wanted:
-            array = c.plan.new_array(slot, array.chunk.device_type, array.chunk.device_id)
+        cdef int device_type = array.chunk.device_type, device_id = array.chunk.device_id
+        for target in targets:
+            if target is not None and fits(c.plan, slot, target):
+                array = target
+            else:
+                array = c.plan.new_array(slot, device_type, device_id)
             self.execution.put(slot, array)
             results.append(array)
             slot += 1
@@ -235,7 +250,7 @@ cdef class CachedOp:
         if c.wanted:
             backward = Backward.__new__(Backward)
             backward.execution, backward.compiled, backward.owner, backward.arrays = execution, c, self, arrays
-            attach_function(backward, [arrays[at] for at in c.wanted], outputs)
+            attach_function(backward, [arrays[at] for at in c.wanted], outputs, True)
         elif flags.recording:                   # what is recorded may be independent of what wants a gradient
             leaves = [array for array in arrays if array.node is not None]
             if leaves:

@@ -155,3 +155,26 @@ def test_errors_name_the_node_and_what_was_given():
         net(mx.nd.ones((3,)), [1])
     with pytest.raises(MXNetError, match=r"not among the inputs: \['index'\]"):
         CachedOp(net.graph, ["x"])
+
+
+def test_gradients_are_written_to_their_arrays_unless_they_add_up():
+    x, y = variable("x", (4, 3)), variable("y", (4, 3))
+    net = CachedOp(Graph([(x * y).entry]), ["x", "y"])
+    a, b = mx.nd.random.normal(shape=(4, 3)), mx.nd.random.normal(shape=(4, 3))
+    for array in (a, b):
+        array.attach_grad()
+    seen = a.grad[1]                                    # a view of the gradient sees what is written
+    with mx.autograd.record():
+        out = net(a, b)
+    out.backward()
+    np.testing.assert_array_equal(seen.asnumpy(), b.asnumpy()[1])
+    with mx.autograd.record():                          # the same array twice, and again outside of the plan
+        out = net(a, a) + a * 3
+    out.backward()
+    np.testing.assert_allclose(a.grad.asnumpy(), 2 * a.asnumpy() + 3, rtol=1e-6)
+    a.attach_grad("add")
+    for _ in range(2):
+        with mx.autograd.record():
+            out = net(a, b)
+        out.backward()
+    np.testing.assert_allclose(a.grad.asnumpy(), 2 * b.asnumpy(), rtol=1e-6)
