@@ -1,11 +1,15 @@
 """Shapes and dtypes of symbol graphs, from what is known of some values to all others, in both directions.
 
-An unknown size is 0 or -1, an unknown shape is None. The operators' own rules lead from inputs to outputs, and tell
-what shapes other inputs must have; families whose values all have one shape, or one dtype, are followed backwards too.
+An unknown size is 0 or -1, an unknown shape None. The operators' rules lead from inputs to outputs, and say what shapes
+other inputs must have; `infer_inputs` rules lead backwards. Each rule is applied again when one of its values becomes
+better known, until nothing does.
 """
+from collections import deque
+
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.dtype import NAMES, dtype_name
-from mxcy.graph.graph import Entry
+from mxcy.graph.build import Builder, Value, compose
+from mxcy.graph.graph import Entry, Node
 from mxcy.ops.family import elementwise_shape, same_shape
 from mxcy.ops.infer import by_name
 from mxcy.ops.operator import call_rule
@@ -13,13 +17,83 @@ from mxcy.ops.param import literal
 
 __all__ = ["infer_shapes", "infer_types", "is_complete"]
 
-ROUNDS = 8          # passes over the graph; each direction needs one, loops of unrolled cells some more
+#: Rules by which all values of an operator have one shape.
+ALIKE = (same_shape, elementwise_shape)
+#: What stands for an unknown size when a rule is tried: sizes of the result that do not depend on it are known. The
+#: first two divide well; with 1, which is left out where it does not fit, ends of slices do not count as sizes.
+TRIED = (5040, 10080, 1)
+#: Dtypes as the attribute ``__dtype__`` has them.
+BY_FLAG = {str(flag): name for flag, name in NAMES.items()}
 
 
 def is_complete(shape):
     """Whether a shape is known with all its sizes."""
     return shape is not None and all(n > 0 for n in shape)
 
+
+class Table:
+    """What is known of every value so far, where it comes from, and which nodes have to look again.
+
+    Parameters
+    ----------
+    graph : Graph
+    what : str
+        "shape" or "dtype", for messages.
+    merge : callable
+        One value from two, or None if they contradict each other.
+    """
+
+    def __init__(self, graph, what, merge):
+        self.values = {Entry(node, i): None for node in graph.nodes for i in range(node.n_outputs)}
+        self.what, self.merge, self.origins = what, merge, {}
+        self.users = graph.users()
+        self.waiting = deque(node for node in graph.nodes if node.op is not None)
+        self.queued = set(self.waiting)
+
+    def put(self, entry, value, origin):
+        """Add what ``origin``, a node or a word, says of a value."""
+        old = self.values[entry]
+        if value is None or value == old:
+            return
+        merged = value if old is None else self.merge(old, value)
+        if merged is None:
+            raise MXNetValueError(f"{entry.node.name!r} has {self.what} {old} ({self.said(self.origins[entry])}), but "
+                                  f"{self.said(origin)} needs {self.what} {value}{self.inputs_of(origin)}")
+        if merged != old:
+            self.values[entry] = merged
+            self.origins[entry] = origin
+            for node in (entry.node, *(user for user, _ in self.users.get(entry, ()))):
+                if node.op is not None and node not in self.queued:
+                    self.queued.add(node)
+                    self.waiting.append(node)
+
+    def settle(self, rule):
+        """Apply ``rule(node, table)`` until nothing changes."""
+        while self.waiting:
+            node = self.waiting.popleft()
+            self.queued.discard(node)
+            rule(node, self)
+
+    def said(self, origin):
+        """Who says so, for messages."""
+        return origin if isinstance(origin, str) else f"node {origin.name!r}, {origin.op.name}"
+
+    def inputs_of(self, origin):
+        """What else the node that says so was given, for messages."""
+        if isinstance(origin, str) or not origin.inputs:
+            return ""
+        return f"; its inputs are {self.listed(origin)}"
+
+    def listed(self, node):
+        """The inputs of a node with what is known of them, for messages."""
+        return ", ".join(f"{entry.node.name} {self.values[entry] or 'unknown'}" for entry in node.inputs)
+
+    def located(self, node, error):
+        """The error of a rule, with the node and its inputs in the message."""
+        return type(error)(f"node {node.name!r} ({self.listed(node)}): {error}")
+
+
+# -- shapes ------------------------------------------------------------------------------------------------------------
 
 def infer_shapes(graph, known):
     """Shapes of all values.
@@ -28,7 +102,7 @@ def infer_shapes(graph, known):
     ----------
     graph : Graph
     known : dict of str to tuple of int
-        Shapes of variables by name; those in their attribute ``__shape__`` count too.
+        Shapes of variables by name; those in their attribute ``__shape__`` count where none is given.
 
     Returns
     -------
@@ -41,51 +115,15 @@ def infer_shapes(graph, known):
     """
     table = Table(graph, "shape", merge_shapes)
     for node in graph.variables:
-        shape = literal(node.attrs["__shape__"]) if "__shape__" in node.attrs else None
-        if node.name in known:
-            shape = known[node.name]
+        shape = known.get(node.name)
+        if shape is None and "__shape__" in node.attrs:
+            shape = literal(node.attrs["__shape__"])
         if isinstance(shape, (tuple, list)) and shape:
+            if not all(isinstance(n, int) for n in shape):
+                raise MXNetTypeError(f"the shape of {node.name!r} is {shape}; expected integers")
             table.put(Entry(node, 0), tuple(shape), "given")
-    operators = [node for node in graph.nodes if node.op is not None]
-    for _ in range(ROUNDS):
-        before = table.changes
-        for node in operators:
-            shapes_of(node, table)
-        if table.changes == before:
-            break
-        before = table.changes
-        for node in reversed(operators):
-            shapes_of(node, table)
-        if table.changes == before:
-            break
+    table.settle(shapes_of)
     return table.values
-
-
-class Table:
-    """What is known of every value so far, and where it comes from."""
-
-    def __init__(self, graph, what, merge):
-        self.values = {Entry(node, i): None for node in graph.nodes for i in range(node.n_outputs)}
-        self.origins, self.what, self.merge, self.changes = {}, what, merge, 0
-
-    def put(self, entry, value, origin):
-        """Add what ``origin``, a node or a word, says of a value."""
-        old = self.values[entry]
-        if value is None or value == old:
-            return
-        merged = value if old is None else self.merge(old, value)
-        if merged is None:
-            raise MXNetValueError(
-                f"{entry.node.name!r} has {self.what} {old} ({self.said(entry, self.origins.get(entry))}), but "
-                f"{self.said(entry, origin)} needs {self.what} {value}")
-        if merged != old:
-            self.values[entry] = merged
-            self.origins.setdefault(entry, origin)
-            self.changes += 1
-
-    def said(self, entry, origin):
-        """Who says so, for messages."""
-        return origin if isinstance(origin, str) else f"node {origin.name!r}, {origin.op.name}"
 
 
 def merge_shapes(old, new):
@@ -101,88 +139,91 @@ def merge_shapes(old, new):
 
 
 def shapes_of(node, table):
-    """Apply a node's rule to what is known."""
-    op, rule = node.op, node.op.rules.get("infer_shape")
+    """Apply a node's rules to what is known."""
+    rules = node.op.rules
+    if "infer_shapes" in rules:                         # operators with graphs of their own
+        rules["infer_shapes"](node, table)
+        return
     outputs = [Entry(node, i) for i in range(node.n_outputs)]
-    if "infer_shapes" in op.rules:                      # operators with graphs of their own
-        op.rules["infer_shapes"](node, table)
-        return
-    if "compose" in op.rules and rule is None:
-        composed_shapes(node, table, outputs)
-        return
-    if rule in (same_shape, elementwise_shape):
+    if rules.get("infer_shape") in ALIKE:
         entries = [*node.inputs, *outputs]
-        for entry in entries:
-            shape = table.values[entry]
+        for shape in [table.values[entry] for entry in entries]:
             if shape is not None:
                 for other in entries:
                     table.put(other, shape, node)
         return
+    if "infer_inputs" in rules:
+        backwards(node, table, outputs)
     inputs = [table.values[entry] for entry in node.inputs]
-    complete = all(is_complete(shape) for shape in inputs)
-    if op.name in FOLLOWED:
-        inputs = FOLLOWED[op.name](node, inputs, [table.values[entry] for entry in outputs], table)
-    shapes = [shape if is_complete(shape) or op.name in FOLLOWED else None for shape in inputs]
-    given = by_name(op, node.params, node.input_names, shapes)
-    try:
-        result = call_rule(rule, given)
-    except MXNetError as error:
-        if complete:
-            raise located(node, error, inputs) from None
-        return
-    except (TypeError, ValueError, IndexError, ZeroDivisionError, AttributeError):
-        if complete:
-            raise
-        return                                          # the rule needs more than is known
+    by_input, found = forwards(node, inputs, len(outputs), table)
+    for name, entry in zip(node.input_names, node.inputs) if by_input else ():
+        table.put(entry, by_input.get(name), node)
+    for entry, shape in zip(outputs, found):
+        table.put(entry, shape, node)
+
+
+def backwards(node, table, outputs):
+    """Apply the rule ``infer_inputs``: what follows for the inputs from outputs and other inputs."""
+    given = by_name(node.op, node.params, node.input_names, [table.values[entry] for entry in node.inputs])
+    given["out"] = table.values[outputs[0]]
+    result = call_rule(node.op.rules["infer_inputs"], given)
     if isinstance(result, dict):
-        for name, entry in zip(node.input_names, node.inputs) if not op.variadic else ():
-            if result.get(name) is not None:
-                table.put(entry, tuple(result[name]), node)
-        named = len(op.outputs) >= len(outputs)
-        result = [result.get(name) for name in op.outputs[:len(outputs)]] if named else result.get("out")
-    elif isinstance(result, tuple):
-        result = [result]
-    for entry, shape in zip(outputs, result or ()):
-        if shape is not None and all(n is not None for n in shape):
-            table.put(entry, tuple(max(n, 0) for n in shape), node)
+        result = [result.get(name) for name in node.input_names]
+    for entry, shape in zip(node.inputs, result or ()):
+        table.put(entry, shape and tuple(shape), node)
 
 
-def composed_shapes(node, table, outputs):
+def forwards(node, inputs, count, table):
+    """({input name: shape it must have}, shapes of the outputs) as far as they follow from the inputs."""
+    if all(is_complete(shape) for shape in inputs):
+        try:
+            return apply_rule(node, inputs, count)
+        except MXNetError as error:
+            raise table.located(node, error) from None
+    tries = []
+    for size in TRIED:
+        tried = [shape and tuple(n if n > 0 else size for n in shape) for shape in inputs]
+        try:
+            tries.append(apply_rule(node, tried, count))
+        except (MXNetError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            if size != 1:
+                return {}, []                           # the rule needs more than is known
+    by_input = {name: common([by_name_[name] for by_name_, _ in tries]) for name in tries[0][0]}
+    return by_input, [common(shapes) for shapes in zip(*(found for _, found in tries))]
+
+
+def common(shapes):
+    """What several shapes have in common; other sizes are 0. The first two must agree in rank."""
+    if shapes[0] is None or shapes[1] is None or len(shapes[0]) != len(shapes[1]):
+        return None
+    shapes = [shape for shape in shapes if shape is not None and len(shape) == len(shapes[0])]
+    return tuple(sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes))
+
+
+def apply_rule(node, shapes, count):
+    """The result of a node's rule ``infer_shape`` as ({input name: shape}, shapes of the outputs)."""
+    op = node.op
+    if "infer_shape" not in op.rules:
+        return {}, composed_shapes(node, shapes)
+    result = call_rule(op.rules["infer_shape"], by_name(op, node.params, node.input_names, shapes))
+    if isinstance(result, dict):
+        names = () if op.variadic else node.input_names
+        outputs = [result.get(name) for name in op.outputs[:count]] if len(op.outputs) >= count else result.get("out")
+        return {name: sizes(result[name]) for name in names if name in result}, [sizes(shape) for shape in outputs]
+    return {}, [sizes(shape) for shape in ([result] if isinstance(result, tuple) else result or ())]
+
+
+def sizes(shape):
+    """A shape that a rule gave, as it is kept; None if the rule does not know it."""
+    return None if shape is None or None in shape else tuple(max(n, 0) for n in shape)
+
+
+def composed_shapes(node, shapes):
     """An operator that is an expression of others: its shapes are those of the expression."""
-    from mxcy.graph.build import Builder, Value, compose
-    inputs = [table.values[entry] for entry in node.inputs]
-    if not all(is_complete(shape) for shape in inputs):
-        return
-    values = [Value(Entry(type(node)(None, name, types=[(shape, "float32")]), 0))
-              for name, shape in zip(node.input_names, inputs)]
-    try:
-        result = compose(node.op, values, node.params, Builder(node.name))
-    except MXNetError as error:
-        raise located(node, error, inputs) from None
-    for entry, value in zip(outputs, result if isinstance(result, (list, tuple)) else [result]):
-        table.put(entry, value.shape, node)
-
-
-def follow_dense(node, inputs, outputs, table):
-    """FullyConnected: the rows of the data are those of the output."""
-    data, out = inputs[0], outputs[0]
-    if data is not None and out is not None and len(data) == len(out) and out[0] > 0:
-        table.put(node.inputs[0], (out[0], *data[1:]), node)
-        return [table.values[node.inputs[0]], *inputs[1:]]
-    return inputs
-
-
-#: Operators whose rules take shapes with unknown sizes, and what follows backwards from their outputs.
-FOLLOWED = {
-    "FullyConnected": follow_dense,
-    "SliceChannel": lambda node, inputs, outputs, table: inputs,
-}
-
-
-def located(node, error, shapes):
-    """The error, with the node and its inputs in the message."""
-    inputs = ", ".join(f"{entry.node.name} {shape}" for entry, shape in zip(node.inputs, shapes))
-    return type(error)(f"node {node.name!r} ({inputs}): {error}")
+    values = [Value(Entry(Node(None, name, types=[(shape, "float32")]), 0))
+              for name, shape in zip(node.input_names, shapes)]
+    result = compose(node.op, values, node.params, Builder(node.name))
+    return [value.shape for value in (result if isinstance(result, (list, tuple)) else [result])]
 
 
 # -- dtypes ------------------------------------------------------------------------------------------------------------
@@ -194,7 +235,7 @@ def infer_types(graph, known, default="float32"):
     ----------
     graph : Graph
     known : dict of str to dtype
-        Dtypes of variables by name; those in their attribute ``__dtype__`` count too.
+        Dtypes of variables by name; those in their attribute ``__dtype__`` count where none is given.
     default : str or None
         What a variable has where nothing else follows; None leaves it unknown.
 
@@ -204,35 +245,24 @@ def infer_types(graph, known, default="float32"):
     """
     table = Table(graph, "dtype", lambda old, new: None)
     for node in graph.variables:
-        if node.name in known and known[node.name] is not None:
+        if known.get(node.name) is not None:
             table.put(Entry(node, 0), dtype_name(known[node.name]), "given")
-        elif node.attrs.get("__dtype__", "-1").lstrip("-").isdigit() and int(node.attrs.get("__dtype__", -1)) in NAMES:
-            table.put(Entry(node, 0), NAMES[int(node.attrs["__dtype__"])], "given")
-    settle(graph, table)
+        else:
+            table.put(Entry(node, 0), BY_FLAG.get(node.attrs.get("__dtype__")), "given")
+    table.settle(types_of)
     if default is not None:
         for node in graph.variables:
             if table.values[Entry(node, 0)] is None:
                 table.put(Entry(node, 0), default, "given")
-                settle(graph, table)
+                table.settle(types_of)
     return table.values
 
 
-def settle(graph, table):
-    """Apply all rules until nothing changes."""
-    operators = [node for node in graph.nodes if node.op is not None]
-    for _ in range(ROUNDS):
-        before = table.changes
-        for nodes in (operators, reversed(operators)):
-            for node in nodes:
-                types_of(node, table)
-        if table.changes == before or None not in table.values.values():
-            return
-
-
 def types_of(node, table):
+    """Apply a node's rule to what is known."""
     op, rule = node.op, node.op.rules.get("infer_type")
     outputs = [Entry(node, i) for i in range(node.n_outputs)]
-    if "infer_types" in op.rules:
+    if "infer_types" in op.rules:                       # operators with graphs of their own
         op.rules["infer_types"](node, table)
         return
     known = [table.values[entry] for entry in node.inputs]
@@ -244,27 +274,24 @@ def types_of(node, table):
         found = next((dtype for dtype in [*known, *(table.values[entry] for entry in outputs)] if dtype), None)
         if not node.inputs:
             found = node.params.get("dtype") or "float32"
-        if found is not None:
-            for entry in (*node.inputs, *outputs):
-                table.put(entry, found, node)
+        for entry in (*node.inputs, *outputs):
+            table.put(entry, found, node)
         return
     try:
         result = call_rule(rule, by_name(op, node.params, node.input_names, known))
     except MXNetTypeError as error:
         if None not in known:
-            raise located(node, error, known) from None
+            raise table.located(node, error) from None
         return
-    except (TypeError, AttributeError, KeyError):
+    except (AttributeError, LookupError, TypeError):
         if None not in known:
             raise
-        return
+        return                                          # the rule needs more than is known
     if isinstance(result, dict):
         for name, entry in zip(node.input_names, node.inputs) if not op.variadic else ():
-            if result.get(name) is not None:
-                table.put(entry, result[name], node)
+            table.put(entry, result.get(name), node)
         result = [result.get(name) for name in op.outputs[:len(outputs)]]
     elif isinstance(result, str) or result is None:
         result = [result] * len(outputs)
     for entry, dtype in zip(outputs, result):
-        if dtype is not None:
-            table.put(entry, dtype, node)
+        table.put(entry, dtype, node)

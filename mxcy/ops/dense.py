@@ -33,6 +33,12 @@ def fully_connected_shape(data, num_hidden, no_bias, flatten):
     return shapes if no_bias else dict(shapes, bias=(num_hidden,))
 
 
+@fully_connected.infer_inputs
+def fully_connected_data(data, out, flatten):
+    if data and out and len(data) == len(out):
+        return dict(data=(out[0], *data[1:]) if flatten else (*out[:-1], data[-1]))
+
+
 @fully_connected.gradient
 def fully_connected_gradient(F, g, data, weight, no_bias, needs):
     hidden, features = weight.shape

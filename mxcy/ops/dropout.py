@@ -1,7 +1,7 @@
 """Dropout."""
 from mxcy.base import MXNetValueError
 from mxcy.ops import _random
-from mxcy.ops.family import same_shape
+from mxcy.ops.family import as_output, same_shape
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param, Shape
 
@@ -21,6 +21,7 @@ dropout = Operator(
     axes=Param(Shape, (), optional=True, doc="Axes along which all elements share one fate."),
     cudnn_off=Param(bool, False, optional=True, doc="Accepted for MXNet's sake; without effect."))
 dropout.infer_type(lambda data: [data, "uint8"])
+dropout.infer_inputs(as_output)
 dropout.cpu = _random.dropout
 
 

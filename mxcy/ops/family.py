@@ -8,7 +8,7 @@ from operator import itemgetter
 from mxcy.base import MXNetValueError
 from mxcy.ops.operator import ZERO, Operator
 
-__all__ = ["binary", "broadcast_shape", "elementwise_shape", "same_shape", "scalar", "unary"]
+__all__ = ["as_output", "binary", "broadcast_shape", "combined", "elementwise_shape", "same_shape", "scalar", "unary"]
 
 
 def same_shape(data):
@@ -40,6 +40,17 @@ def broadcast_shape(lhs, rhs):
                                   f"lhs and {r} in rhs; they must agree, or one of them be 1")
         out.append(r if l == 1 else l)
     return tuple(out)
+
+
+def as_output(out):
+    """Rule `infer_inputs`: ``data`` has the shape of the output."""
+    return dict(data=out)
+
+
+def combined(shapes):
+    """What is known of a shape from several reports of it: None is no report, 0 an unknown size."""
+    known = [shape for shape in shapes if shape is not None]
+    return tuple(max(sizes) for sizes in zip(*known)) if known else None
 
 
 def unary(name, doc, cpu, gradient=None, cuda=None, aliases=(), **params):

@@ -110,6 +110,13 @@ def _(data, index, axis, keepdims):
     return kept if keepdims else without or (1,)
 
 
+@pick.infer_inputs
+def _(data, index, axis):
+    if data and index is None:                          # else it may have an axis of size 1
+        axis = axis_in(axis, len(data), "pick: axis")
+        return dict(index=data[:axis] + data[axis + 1:] or (1,))
+
+
 @pick.gradient
 def _(F, g, data, index, axis, mode):
     return F._backward_pick(g, index, shape=data.shape, axis=axis, mode=mode), None

@@ -2,6 +2,7 @@
 from mxcy.base import MXNetValueError
 from mxcy.ops import _shape as kernel
 from mxcy.ops.axes import axis_in
+from mxcy.ops.family import combined
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param, Shape
 
@@ -34,6 +35,19 @@ def concat_shape(data, dim):
     return (*first[:at], sum(shape[at] for shape in data), *first[at + 1:])
 
 
+@concat.infer_inputs
+def concat_inputs(data, out, dim):
+    known = next((shape for shape in (*data, out) if shape), None)
+    if known is None or any(shape is not None and len(shape) != len(known) for shape in (*data, out)):
+        return None
+    at = axis_in(dim, len(known), "Concat: dim")
+    sizes = [shape[at] if shape else 0 for shape in data]
+    common = combined([(*shape[:at], 0, *shape[at + 1:]) for shape in (*data, out) if shape])
+    if out and out[at] > 0 and sizes.count(0) == 1:                     # the one that is missing
+        sizes[sizes.index(0)] = out[at] - sum(sizes)
+    return [(*common[:at], size, *common[at + 1:]) for size in sizes]
+
+
 @concat.gradient
 def concat_gradient(F, g, data, dim):
     return split_back(F, g, [x.shape[dim] for x in data], dim)
@@ -56,6 +70,14 @@ def stack_shape(data, axis):
             raise MXNetValueError(f"stack: array {i} has shape {shape} and the first one {data[0]}; they must be equal")
     at = axis_in(axis, len(data[0]) + 1, "stack: axis")
     return (*data[0][:at], len(data), *data[0][at:])
+
+
+@stack.infer_inputs
+def stack_inputs(data, out, axis):
+    if out is not None:
+        at = axis_in(axis, len(out), "stack: axis")
+        out = (*out[:at], *out[at + 1:])
+    return [combined((*data, out))] * len(data)
 
 
 @stack.gradient

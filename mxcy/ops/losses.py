@@ -4,6 +4,7 @@ from math import prod
 from mxcy.base import MXNetValueError
 from mxcy.ops import _losses as kernel
 from mxcy.ops import _shape, _unary
+from mxcy.ops.family import as_output
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
 
@@ -55,6 +56,9 @@ def softmax_output_shape(data, label, multi_output):
     if len(data) < 2:
         raise MXNetValueError(f"SoftmaxOutput: data has shape {data}; expected two axes or more, (N, K, ...)")
     return dict(label=label_shape(data, label, multi_output), out=data)
+
+
+softmax_output.infer_inputs(as_output)
 
 
 @softmax_output.gradient

@@ -106,7 +106,8 @@ batch_dot.cpu = kernel.batch_dot
 
 khatri_rao = Operator(
     "khatri_rao", "*args",
-    """Column-wise Kronecker product of matrices with as many columns: (m, k) and (n, k) become (m * n, k).""")
+    """Column-wise Kronecker product of matrices with as many columns: (m, k) and (n, k) become (m * n, k).""",
+    num_args=Param(int, None, min=1, doc="Number of arrays; counted if not given."))
 
 
 @khatri_rao.infer_shape

@@ -1,6 +1,7 @@
 """Normalisation: layer, group, instance, L2 and local response; batch normalisation has its own file."""
 from mxcy.base import MXNetValueError
 from mxcy.ops import _norm as kernel
+from mxcy.ops.family import as_output
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
 
@@ -93,6 +94,7 @@ def _(F, g, data, gamma, mean, std, axis, eps):
     return F._backward_LayerNorm(g, data, gamma, mean, std, axis=axis, eps=eps)
 
 
+layer_norm.infer_inputs(as_output)
 layer_norm.cpu = kernel.layer_norm
 
 layer_norm_gradient = Operator(
@@ -145,6 +147,7 @@ def _(F, g, data, gamma, mean, std, num_groups, eps):
     return F._backward_GroupNorm(g, data, gamma, mean, std, num_groups=num_groups, eps=eps)
 
 
+group_norm.infer_inputs(as_output)
 group_norm.cpu = kernel.group_norm
 
 instance_norm = Operator(

@@ -99,6 +99,14 @@ class Operator:
         """
         return self.rule("infer_shape", function)
 
+    def infer_inputs(self, function):
+        """Rule: shapes that inputs must have, of what is known of inputs and of the first output, ``out``.
+
+        Only symbols are inferred backwards. What is unknown comes as None, an unknown size as 0. Returns a list, or a
+        dict by name.
+        """
+        return self.rule("infer_inputs", function)
+
     def infer_type(self, function):
         """Rule: dtype names of the outputs from those of the inputs; by default all have the dtype of the first."""
         return self.rule("infer_type", function)

@@ -1,9 +1,10 @@
 """Random numbers, samples and permutations. The same seed gives the same numbers, whatever the number of threads."""
 import functools
+import inspect
 
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops import _random
-from mxcy.ops.family import same_shape
+from mxcy.ops.family import combined, same_shape
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Dtype, Param, Shape
 
@@ -40,8 +41,17 @@ def distribution(name, what, inputs, sample_shape, ok, expected, aliases=(), **p
         The result has the shape of the parameters, followed by ``shape``.""", aliases=(f"sample_{name}",), random=True,
                     shape=EACH, dtype=FLOAT)
     many.infer_shape(sample_shape)
+    many.infer_inputs(one_shape(many.inputs))
     many.infer_type(lambda dtype: dtype or "float32")
     many.cpu = _random.sampled[name]
+
+
+def one_shape(names):
+    """The rule `infer_inputs` of arrays that have one shape."""
+    def rule(**shapes):
+        return dict.fromkeys(names, combined(shapes.values()))
+    rule.__signature__ = inspect.Signature([inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names])
+    return rule
 
 
 def in_range(name, ok, expected):

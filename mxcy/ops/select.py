@@ -1,6 +1,7 @@
 """Choice between two arrays by a condition; sum of any number of arrays."""
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops import _where as kernel
+from mxcy.ops.family import combined
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
 
@@ -21,6 +22,12 @@ def _(condition, x, y):
     if condition not in (x, x[:1]):
         raise MXNetValueError(f"where: condition has shape {condition}; expected {x}, or {x[:1]} to choose rows")
     return x
+
+
+@where.infer_inputs
+def _(x, y, out):
+    branch = combined((x, y, out))
+    return dict(x=branch, y=branch)
 
 
 @where.infer_type
@@ -51,6 +58,11 @@ def _(args):
         if shape != args[0]:
             raise MXNetValueError(f"add_n: array {i} has shape {shape} but array 0 has {args[0]}; they must be equal")
     return args[0]
+
+
+@add_n.infer_inputs
+def _(args, out):
+    return [combined((*args, out))] * len(args)
 
 
 @add_n.gradient

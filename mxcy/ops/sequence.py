@@ -35,6 +35,10 @@ def kernel_rules(operator, cpu):
         check(operator.name, data, sequence_length, axis)
         return data
 
+    @operator.infer_inputs
+    def _(data, axis):
+        return dict(sequence_length=data and (data[1 - axis],))
+
     @operator.infer_type
     def _(data, sequence_length):
         if sequence_length in ("bool", "bfloat16"):

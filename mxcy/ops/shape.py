@@ -99,6 +99,14 @@ def expand_dims_shape(data, axis):
 expand_dims.gradient(back_to_data)
 expand_dims.cpu = kernel.copy
 
+
+@expand_dims.infer_inputs
+def expand_dims_data(out, axis):
+    if out:
+        at = axis_in(axis, len(out), "expand_dims: axis")
+        return dict(data=(*out[:at], *out[at + 1:]))
+
+
 squeeze = Operator(
     "squeeze", "data", "Remove axes of size 1; one stays if all are.",
     axis=Param(Shape, None, doc="The axes to remove; all of size 1 if None."))
@@ -145,6 +153,16 @@ def transpose_gradient(F, g, axes):
 
 transpose.cpu = kernel.transpose
 
+
+@transpose.infer_inputs
+def transpose_data(out, axes):
+    if not axes:
+        return dict(data=out and out[::-1])
+    if out and len(out) == len(axes):
+        order = axes_in(axes, len(out), "transpose: axes")
+        return dict(data=tuple(out[order.index(i)] for i in range(len(out))))
+
+
 swapaxes = Operator(
     "SwapAxis", "data", "Exchange two axes.", aliases=("_npi_swapaxes", "swapaxes"),
     dim1=Param(int, 0, doc="One axis."), dim2=Param(int, 0, doc="The other axis."))
@@ -163,6 +181,7 @@ def swapaxes_gradient(F, g, dim1, dim2):
     return F.SwapAxis(g, dim1=dim1, dim2=dim2)
 
 
+swapaxes.infer_inputs(lambda out, dim1, dim2: dict(data=out and swapaxes_shape(out, dim1, dim2)))
 swapaxes.cpu = kernel.swapaxes
 
 # -- depth and space ---------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Softmax and its logarithm along an axis, and the cross entropy made of it."""
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ops import _softmax
+from mxcy.ops.family import as_output
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
 
@@ -26,6 +27,7 @@ def softmax_operator(name, doc, cpu, backward, aliases=()):
         use_length=Param(bool, False, optional=True, doc="""Whether ``length`` is given: integers, of the shape of
             ``data`` without ``axis``. Only so many elements take part; the others become 0."""))
     operator.inputs_given(lambda use_length: "data length" if use_length else "data")
+    operator.infer_inputs(as_output)
     operator.cpu = cpu
 
     @operator.infer_shape

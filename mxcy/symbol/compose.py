@@ -15,13 +15,21 @@ __all__ = ["HIDDEN", "SymbolFunction", "apply", "text", "user_attributes"]
 HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
 
 #: Initializers of variables that operators create.
-INITIAL = {("BatchNorm", "moving_mean"): '["zero", {}]', ("BatchNorm", "moving_var"): '["one", {}]',
-           ("LeakyReLU", "gamma"): '["Constant", {"value": 0.25}]'}
+STATISTICS = {"moving_mean": '["zero", {}]', "moving_var": '["one", {}]'}
+INITIAL = {"BatchNorm": STATISTICS, "_contrib_SyncBatchNorm": STATISTICS,
+           "LeakyReLU": {"gamma": '["Constant", {"value": 0.25}]'}}
+
+#: Parameters that count the inputs of a variadic operator, and how inputs that are not given are called then.
+COUNTS = {"num_args": "arg{}", "num_arrays": "array_{}", "num_outputs": "data_{}"}
 
 
 def text(value):
     """A parameter as it stands in symbol files."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return "[" + ", ".join(map(text, value)) + "]"
+    if isinstance(value, tuple):
         return "(" + ", ".join(map(text, value)) + ("," if len(value) == 1 else "") + ")"
     if isinstance(value, np.generic):
         return str(value.item())
@@ -60,7 +68,7 @@ def apply(op, hint, inputs, params, name=None, attr=None):
     -------
     Node
     """
-    given = {key: text(value) for key, value in params.items()}
+    given = {f"__{key}__" if key in HIDDEN else key: text(value) for key, value in params.items()}
     user = user_attributes(attr)
     for key in user:
         if not (key.startswith("__") and key.endswith("__")):
@@ -78,15 +86,16 @@ def apply(op, hint, inputs, params, name=None, attr=None):
         if extra:
             raise MXNetTypeError(f"{op.name}: input {extra[0]} has no place with these parameters; expected "
                                  f"{', '.join(names)}")
-        inputs = [inputs[n] if n in inputs else Entry(created(op, name, n, attrs), 0) for n in names]
+        inputs = [inputs[n] if n in inputs else Entry(Node(None, f"{name}_{n}", (), dict(attrs)), 0) for n in names]
+        for key, initial in INITIAL.get(op.name, {}).items():
+            if key in names and inputs[names.index(key)].node.op is None:
+                inputs[names.index(key)].node.attrs.setdefault("__init__", initial)
+    elif op.variadic:
+        for count, pattern in COUNTS.items():
+            missing = range(len(inputs), parsed.get(count) or 0)
+            inputs = [*inputs, *(Entry(Node(None, f"{name}_{pattern.format(i)}", (), dict(attrs)), 0) for i in missing)]
     node.inputs = list(inputs)
     return node
-
-
-def created(op, name, input_name, attrs):
-    """The variable of an input that was not given."""
-    initial = INITIAL.get((op.name, input_name))
-    return Node(None, f"{name}_{input_name}", (), {**attrs, **({"__init__": initial} if initial else {})})
 
 
 class Documentation:
@@ -138,8 +147,9 @@ class SymbolFunction:
             arguments = [kwargs.pop(key) for key in sorted((k for k in kwargs if isinstance(kwargs[k], Symbol)),
                                                            key=lambda k: int("0" + "".join(filter(str.isdigit, k))))]
             entries = [self._entry(f"{op.inputs[0]}{i}", value, Symbol) for i, value in enumerate(inputs + arguments)]
-            if "num_args" in op.params:
-                kwargs.setdefault("num_args", len(entries))
+            for count in COUNTS:
+                if count in op.params and entries:
+                    kwargs.setdefault(count, len(entries))
             return Symbol.of_node(apply(op, self._hint, entries, kwargs, name, attr))
         order = [*op.inputs, *(["scalar"] if op.scalar is not None else []), *op.params]
         if len(args) > len(order):

@@ -53,9 +53,9 @@ def split_v2(ary, indices_or_sections, axis=0, squeeze_axis=False):
     if isinstance(indices_or_sections, int):
         if indices_or_sections < 1:
             raise MXNetValueError(f"split_v2: {indices_or_sections} sections; expected 1 or more")
-        indices, sections = (), indices_or_sections
+        indices, sections = [], indices_or_sections
     else:
-        indices, sections = (0, *indices_or_sections), 0
+        indices, sections = [0, *indices_or_sections], 0
     return made("_split_v2", [one(ary)], indices=indices, axis=axis, squeeze_axis=squeeze_axis, sections=sections)
 
 

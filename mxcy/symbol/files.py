@@ -2,7 +2,7 @@
 import json
 import logging
 
-from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
+from mxcy.base import MXNetTypeError, MXNetValueError, nearest
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.ops.operator import REGISTRY
 from mxcy.symbol.compose import HIDDEN, INITIAL
@@ -10,6 +10,8 @@ from mxcy.symbol.compose import HIDDEN, INITIAL
 __all__ = ["dumps", "loads"]
 
 VERSION = 10901                 # MXNet 1.9.1, whose form is written
+#: Operators that have other numbers of outputs, with the hidden ones, in MXNet than here.
+OUTPUTS = {"L2Normalization": 2, "LRN": 2, "sort": 2}
 LONG = 10                       # items that a list has on one line at most
 
 
@@ -26,7 +28,8 @@ def plain(graph):
     pointers = [0]
     nodes = []
     for node in graph.nodes:
-        pointers.append(pointers[-1] + node.n_outputs)
+        count = OUTPUTS.get(node.op.name) if node.op else None
+        pointers.append(pointers[-1] + (count or node.n_outputs))
         item = {"op": node.op.name if node.op else "null", "name": node.name}
         if node.attrs:
             item["attrs"] = dict(sorted(node.attrs.items()))
@@ -182,12 +185,9 @@ def upgrade(node, version, old_form):
     if version < 905 and node.op.name in ("argmax", "argmin") and node.attrs.get("axis") == "-1":
         del node.attrs["axis"]
     if version < 900 and not node.op.variadic:
-        try:
-            names = node.op.input_names(node.params)
-        except MXNetError:
-            raise
+        names = node.op.input_names(node.params)
         for name in names[len(node.inputs):]:
-            initial = INITIAL.get((node.op.name, name))
+            initial = INITIAL.get(node.op.name, {}).get(name)
             attrs = {**node.attrs, **({"__init__": initial} if initial else {})}
             node.inputs.append(Entry(Node(None, f"{node.name}_{name}", (), attrs), 0))
 

@@ -11,7 +11,7 @@ from mxcy.ndarray.arithmetic import NUMBER
 from mxcy.ndarray.serialization import replacing
 from mxcy.ops.operator import REGISTRY
 from mxcy.symbol.compose import HIDDEN, apply, text, user_attributes
-from mxcy.symbol.files import auxiliary_positions, dumps, loads
+from mxcy.symbol.files import OUTPUTS, auxiliary_positions, dumps, loads
 
 __all__ = ["Group", "Symbol", "fromjson", "load", "load_json", "var"]
 
@@ -40,6 +40,7 @@ class Symbol:
 
     def __init__(self, heads):
         self._heads = heads
+        self._graph = self._inputs = None       # made when first asked for; nodes never get other inputs
 
     @classmethod
     def of_node(cls, node):
@@ -54,7 +55,9 @@ class Symbol:
     @property
     def graph(self):
         """The graph."""
-        return Graph(self._heads)
+        if self._graph is None:
+            self._graph = Graph(self._heads)
+        return self._graph
 
     def __repr__(self):
         if self.name is None:
@@ -107,10 +110,11 @@ class Symbol:
 
     def _variables(self):
         """(arguments, auxiliary states) as nodes."""
-        graph = self.graph
-        states = {node.inputs[i].node for node in graph.nodes for i in auxiliary_positions(node)}
-        return ([node for node in graph.variables if node not in states],
-                [node for node in graph.variables if node in states])
+        if self._inputs is None:
+            variables = self.graph.variables
+            states = {node.inputs[i].node for node in self.graph.nodes for i in auxiliary_positions(node)}
+            self._inputs = [node for node in variables if node not in states], [n for n in variables if n in states]
+        return self._inputs
 
     def list_arguments(self):
         """Names of the variables that are no auxiliary states."""
@@ -304,8 +308,7 @@ class Symbol:
         """
         heads = self._heads
         if remove_amp_cast and any(node.op is not None and node.op.name in CASTS for node in self.graph.nodes):
-            heads = self.graph.map(lambda node, inputs: inputs[:max(node.n_visible, 1)]
-                                   if node.op is not None and node.op.name in CASTS else None).heads
+            heads = without_casts(self.graph).heads
         return dumps(heads)
 
     def save(self, fname, remove_amp_cast=True):
@@ -437,6 +440,22 @@ for _name in ("asnumpy", "asscalar", "copyto", "as_in_context", "detach", "backw
     setattr(Symbol, _name, refuse(_name))
 
 CASTS = ("amp_cast", "amp_multicast")
+#: Operators whose outputs have names in MXNet; those of others are counted, if there are several.
+NAMED = ("BatchNorm", "Dropout", "GroupNorm", "InstanceNorm", "L2Normalization", "LRN", "LayerNorm", "LeakyReLU",
+         "Pooling", "RNN", "_contrib_SyncBatchNorm")
+
+
+def without_casts(graph):
+    """The graph less the casts of mixed precision; one that is an output stays, as in MXNet."""
+    def source(entry):
+        while entry.node.op is not None and entry.node.op.name in CASTS:
+            entry = entry.node.inputs[entry.index]
+        return entry
+
+    def direct(node, inputs):
+        sources = [source(entry) for entry in inputs]
+        return outputs_of(node.replace(sources)) if sources != inputs else None
+    return graph.map(direct)
 
 
 def outputs_of(node):
@@ -452,12 +471,13 @@ def output_name(entry):
     node, index = entry
     if node.op is None:
         return node.name
-    names = node.op.outputs
-    if node.n_visible == 1 and index == 0:
-        return f"{node.name}_output"
-    if len(names) >= max(node.n_visible, index + 1):
-        return f"{node.name}_{'output' if names[index] == 'out' else names[index]}"
-    return f"{node.name}_output{index}"
+    if node.op.name in NAMED:
+        name = node.op.outputs[index]
+        return f"{node.name}_{'output' if name == 'out' else name}"
+    if node.op.name == "make_loss":
+        return f"{node.name}_loss"
+    count = OUTPUTS.get(node.op.name) or node.n_outputs
+    return f"{node.name}_output{index if count > 1 else ''}"
 
 
 def readable(node):
