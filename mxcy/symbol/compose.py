@@ -9,7 +9,7 @@ from mxcy.name import NameManager
 from mxcy.ops.operator import lookup
 from mxcy.ops.param import Dtype
 
-__all__ = ["HIDDEN", "SymbolFunction", "apply", "text", "user_attributes"]
+__all__ = ["HIDDEN", "SymbolFunction", "apply", "created", "text", "user_attributes"]
 
 #: Attributes of users that may be written without underscores.
 HIDDEN = ("ctx_group", "lr_mult", "wd_mult", "force_mirroring", "mirror_stage")
@@ -86,16 +86,21 @@ def apply(op, hint, inputs, params, name=None, attr=None):
         if extra:
             raise MXNetTypeError(f"{op.name}: input {extra[0]} has no place with these parameters; expected "
                                  f"{', '.join(names)}")
-        inputs = [inputs[n] if n in inputs else Entry(Node(None, f"{name}_{n}", (), dict(attrs)), 0) for n in names]
+        inputs = [inputs[n] if n in inputs else created(node, n) for n in names]
         for key, initial in INITIAL.get(op.name, {}).items():
             if key in names and inputs[names.index(key)].node.op is None:
                 inputs[names.index(key)].node.attrs.setdefault("__init__", initial)
     elif op.variadic:
         for count, pattern in COUNTS.items():
             missing = range(len(inputs), parsed.get(count) or 0)
-            inputs = [*inputs, *(Entry(Node(None, f"{name}_{pattern.format(i)}", (), dict(attrs)), 0) for i in missing)]
+            inputs = [*inputs, *(created(node, pattern.format(i)) for i in missing)]
     node.inputs = list(inputs)
     return node
+
+
+def created(node, input_name):
+    """The variable of an input that was not given: it has the attributes of the node, parameters too."""
+    return Entry(Node(None, f"{node.name}_{input_name}", (), dict(node.attrs)), 0)
 
 
 class Documentation:

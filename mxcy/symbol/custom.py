@@ -1,6 +1,4 @@
 """``sym.Custom``: operators that are written in Python."""
-from mxcy.graph.graph import Entry
-from mxcy.name import NameManager
 from mxcy.operator import CUSTOM, arrange
 from mxcy.symbol.compose import apply, created
 from mxcy.symbol.symbol import Symbol, one
@@ -28,8 +26,7 @@ def Custom(*data, op_type=None, name=None, attr=None, **kwargs):
     Symbol
     """
     given, params, prop = arrange(Symbol, data, {"op_type": op_type, **kwargs})
-    name = NameManager.current.get(name, "custom")
     node = apply(CUSTOM, "custom", [], params, name, attr)
-    node.inputs = [one(given[key]) if key in given else Entry(created(CUSTOM, name, key, node.attrs), 0)
+    node.inputs = [one(given[key]) if key in given else created(node, key)
                    for key in CUSTOM.input_names({"prop": prop})]
     return Symbol.of_node(node)
