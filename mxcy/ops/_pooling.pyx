@@ -22,6 +22,7 @@ cdef extern from "mxcy/ops/pooling.h" nogil:
         int64_t channels
     int MAX "MXCY_POOL_MAX"
     int LP "MXCY_POOL_LP"
+    int AHEAD "MXCY_POOL_AHEAD"
     void max_planes "mxcy_max_planes"[T, U](const Pool*, const T*, T*, U*, Py_ssize_t, char*)
     void max_last "mxcy_max_last"[T, U](const Pool*, const T*, T*, U*, Py_ssize_t, char*)
     void max_scatter "mxcy_max_scatter"[T, U](const Pool*, const T*, const U*, T*, Py_ssize_t, char*)
@@ -114,7 +115,8 @@ cdef int run(int task, const Tensor* data, const Tensor* out, const Tensor* wher
     cdef Py_ssize_t size = p.data[0] * p.data[1] * p.data[2] * p.channels
     cdef Py_ssize_t out_size = p.out[0] * p.out[1] * p.out[2] * p.channels
     cdef Py_ssize_t planes = data.size // size if size else 0, pieces = min(planes, PIECES), piece, begin, end
-    cdef Py_ssize_t room = 8 * max(3 * (p.data[2] + 2 * p.out[2] + p.channels), p.kernel[0] * p.kernel[1] * p.kernel[2])
+    cdef Py_ssize_t room = 8 * max(3 * (p.data[2] + 2 * p.out[2] + p.channels + AHEAD),
+                                   p.kernel[0] * p.kernel[1] * p.kernel[2])
     cdef char* scratch = <char*>scratch_new(room * pieces)
     cdef char* positions = NULL
     cdef Py_ssize_t place_size = 0

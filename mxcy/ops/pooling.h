@@ -89,28 +89,40 @@ static inline void mxcy_clear(T* value, I* at, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++) value[i] = -std::numeric_limits<T>::infinity(), at[i] = MXCY_NOWHERE;
 }
 
+// How many rows of the output are pooled at a time: several, where windows stand side by side and fill the width, as then
+// the columns of one row follow those of the row before.
+enum { MXCY_POOL_AHEAD = 512 };                                 // elements of a row of the image, at most, or one row
+static inline int64_t mxcy_rows_together(const mxcy_pool& p) {
+    bool tiled = p.pad[2] == 0 && p.kernel[2] <= p.stride[2] && p.data[2] == p.out[2] * p.stride[2];
+    return tiled && p.data[2] <= MXCY_POOL_AHEAD ? MXCY_POOL_AHEAD / p.data[2] : 1;
+}
+
 template <class T, class U>
 static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t planes, char* scratch) {
     typedef typename mxcy_lane<T>::type I;
     const mxcy_pool& p = *pool;
-    const int64_t H = p.data[1], W = p.data[2], KH = p.kernel[1], KW = p.kernel[2];
+    const int64_t H = p.data[1], W = p.data[2], KH = p.kernel[1], KW = p.kernel[2], together = mxcy_rows_together(p);
     T* best = (T*)scratch;
-    I *row = (I*)(best + W), *at = row + W;
+    I *row = (I*)(best + together * W), *at = row + together * W;
     for (ptrdiff_t plane = 0; plane < planes; plane++, x += mxcy_volume(p.data))
         for (int64_t z = 0; z < p.out[0]; z++)
-            for (int64_t oy = 0; oy < p.out[1]; oy++, y += p.out[2], where += p.out[2]) {
-                mxcy_span deep(p, 0, z), tall(p, 1, oy);
-                bool first = true;
-                for (int64_t d = deep.low; d < deep.high; d++)
-                    for (int64_t h = tall.low; h < tall.high; h++, first = false)
-                        (first ? mxcy_first_row<T, I> : mxcy_max_row<T, I>)(best, row, x + (d * H + h) * W, W,
-                                                                           (d - deep.start) * KH + h - tall.start);
-                if (first) mxcy_clear(best, row, W);
-                mxcy_clear(y, at, p.out[2]);
+            for (int64_t oy = 0; oy < p.out[1]; oy += together) {
+                const int64_t rows = p.out[1] - oy < together ? p.out[1] - oy : together, n = rows * p.out[2];
+                for (int64_t r = 0; r < rows; r++) {
+                    mxcy_span deep(p, 0, z), tall(p, 1, oy + r);
+                    bool first = true;
+                    for (int64_t d = deep.low; d < deep.high; d++)
+                        for (int64_t h = tall.low; h < tall.high; h++, first = false)
+                            (first ? mxcy_first_row<T, I> : mxcy_max_row<T, I>)(
+                                best + r * W, row + r * W, x + (d * H + h) * W, W, (d - deep.start) * KH + h - tall.start);
+                    if (first) mxcy_clear(best + r * W, row + r * W, W);
+                }
+                mxcy_clear(y, at, n);
                 for (int64_t k = 0; k < KW; k++) {
                     int64_t low, high, from;
                     mxcy_inside(p, k, &low, &high);
                     from = low * p.stride[2] - p.pad[2] + k;
+                    if (rows > 1) high = n;
                     if (p.stride[2] == 1)
                         mxcy_max_column<T, I, 1>(y + low, at + low, best + from, row + from, high - low, 1, k, KW);
                     else if (p.stride[2] == 2)
@@ -119,7 +131,8 @@ static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, p
                         mxcy_max_column<T, I, 0>(y + low, at + low, best + from, row + from, high - low, p.stride[2], k,
                                                  KW);
                 }
-                for (int64_t o = 0; o < p.out[2]; o++) where[o] = (U)at[o];
+                for (int64_t o = 0; o < n; o++) where[o] = (U)at[o];
+                y += n, where += n;
             }
 }
 
