@@ -44,7 +44,7 @@ class Compiled:
         context = arrays[0].context
         for array in arrays:
             if array.context != context:
-                raise MXNetValueError(f"{self.trace.block.name}: arguments are on {context} and on {array.context}; a "
+                raise MXNetValueError(f"{self.trace.name}: arguments are on {context} and on {array.context}; a "
                                       "hybridized block wants them on one device")
         try:
             fixed = [param._on(param._data, context) for param in self._params]

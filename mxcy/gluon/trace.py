@@ -53,7 +53,8 @@ class Trace:
 
     def __init__(self, block, arrays=(), names=None):
         self.block = block
-        self.names = names or ["data"] if len(arrays) == 1 else [f"data{i}" for i in range(len(arrays))]
+        self.name = block.name or type(block).__name__
+        self.names = names or (["data"] if len(arrays) == 1 else [f"data{i}" for i in range(len(arrays))])
         self.types = {name: (array.shape, array.dtype_name) for name, array in zip(self.names, arrays)}
         self.context = arrays[0].context if arrays else cpu()
         self.params, self.constants, self._constant_variables = {}, {}, []
@@ -91,7 +92,7 @@ class Trace:
     def parameter(self, param):
         """The variable of a parameter."""
         if self.params.setdefault(param.name, param) is not param:
-            raise MXNetValueError(f"{self.block.name}: two parameters are called {param.name!r}, which cannot be told "
+            raise MXNetValueError(f"{self.name}: two parameters are called {param.name!r}, which cannot be told "
                                   "apart in a graph. Make their blocks within name_scope(), or give them a prefix.")
         return param.var()
 
@@ -129,7 +130,7 @@ class Trace:
         shapes = symbol.infer_shape_partial(**{name: shape for name, (shape, _) in known.items()})[1]
         types = symbol.infer_type(**{name: dtype for name, (_, dtype) in known.items()})[1]
         if not _complete(shapes[0]):
-            raise MXNetValueError(f"{self.block.name}: the shape of {symbol.name!r} does not follow from what is known "
+            raise MXNetValueError(f"{self.name}: the shape of {symbol.name!r} does not follow from what is known "
                                   f"before the block has run; it is {shapes[0]}")
         return tuple(shapes[0]), dtype_name(types[0])
 
@@ -145,9 +146,9 @@ class Trace:
     def finish(self, out):
         """Keep the results of the block."""
         outputs = []
-        out_form = flatten(single(out), (Symbol, NDArray), outputs, f"the result of {self.block.name}")
+        out_form = flatten(single(out), (Symbol, NDArray), outputs, f"the result of {self.name}")
         if not outputs:
-            raise MXNetTypeError(f"{self.block.name}: the result has no arrays, so there is no graph")
+            raise MXNetTypeError(f"{self.name}: the result has no arrays, so there is no graph")
         outputs = [self.stand_in(output) for output in outputs]
         self.keep(outputs[0] if len(outputs) == 1 else sym.Group(outputs), out_form)
 
@@ -161,7 +162,7 @@ class Trace:
         unknown = [name for name in inputs if name not in params and name not in self.types
                    and name not in self.constants]
         if unknown:
-            raise MXNetValueError(f"{self.block.name}: its graph depends on {_brief(unknown)}, which are neither "
+            raise MXNetValueError(f"{self.name}: its graph depends on {_brief(unknown)}, which are neither "
                                   "arguments nor parameters of it")
         self.params = {name: params[name] for name in inputs if name in params}
 
@@ -171,7 +172,7 @@ class Trace:
         for what, names in (("arguments", self.names), ("parameters", self.block.collect_params().keys())):
             unused = [name for name in names if name not in inputs]
             if unused:
-                warnings.warn(f"{self.block.name}: its results do not depend on the {what} {_brief(unused)}",
+                warnings.warn(f"{self.name}: its results do not depend on the {what} {_brief(unused)}",
                               stacklevel=5)
 
     def infer_shapes(self):
@@ -187,7 +188,7 @@ class Trace:
                 given = ", ".join(str(shape) for shape, _ in self.types.values())
                 user = next(node for node in self.symbol.graph.nodes if any(e.node.name == name for e in node.inputs))
                 raise MXNetValueError(
-                    f"{self.block.name}: the shape of {name}, which is {param.shape}, does not follow from arguments "
+                    f"{self.name}: the shape of {name}, which is {param.shape}, does not follow from arguments "
                     f"of shapes {given} and the parameters of {user.op.name} {user.name!r}. Give full shapes, or "
                     "define infer_shape(self, x) for that layer to set them.")
             param.shape = found[name]

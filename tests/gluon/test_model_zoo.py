@@ -19,6 +19,10 @@ MODELS = [name if made["values"] * made["size"] < 3e9 else pytest.param(name, ma
           for name, made in EXPECTED.items()]
 
 
+#: One of each kind, where a test takes several passes forward and back.
+QUICK = {"resnet18_v1", "resnet18_v2", "squeezenet1.1", "mobilenet0.25", "mobilenetv2_0.25"}
+
+
 def picture(size):
     return mx.nd.array(np.random.RandomState(0).standard_normal((1, 3, size, size)))
 
@@ -56,6 +60,58 @@ def test_is_that_of_mxnet(name):
     assert sum(p.data().size for p in params.values()) == expected["values"]
     assert hashlib.sha1(text.encode()).hexdigest() == expected["sha1"]
     np.testing.assert_allclose(net(x).asnumpy()[0], expected["output"], atol=1e-4 * np.abs(expected["output"]).max())
+
+
+def run(net, x):
+    """Scores in prediction and in training, and the gradients and moving averages that follow, by name."""
+    found = {"scores": net(x).asnumpy()}
+    mx.random.seed(1)
+    with mx.autograd.record():
+        scores = net(x)
+        loss = (scores / scores.detach().abs().max()).sum()
+    loss.backward()
+    found["scores in training"] = scores.asnumpy()
+    for key, param in net._structure().items():
+        found[key] = (param.data() if param.grad_req == "null" else param.grad()).asnumpy()
+        if param.grad_req == "null":
+            param.set_data(mx.nd.array(weight(key, param.shape), dtype=param.dtype))
+    return found
+
+
+def distances(found, expected):
+    """How far results are from each other in norm, relative to their size, or to the usual size of such results."""
+    usual = np.median([np.linalg.norm(v) / v.size ** .5 for v in expected.values()])
+    return {key: np.linalg.norm(found[key] - v) / max(np.linalg.norm(v), usual * v.size ** .5)
+            for key, v in expected.items()}
+
+
+@pytest.mark.parametrize("name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+                                  for name in EXPECTED])
+def test_eager_and_hybridized_agree(name):
+    """In scores, gradients and moving averages. Rounding makes a ReLU change sides here and there, which changes
+    gradients by per cents in layers with few values, and deep networks with batch norm magnify it. So the tolerance
+    follows what pictures that differ in the sixth digit make of the same network."""
+    net, _ = make(name)
+    size = EXPECTED[name]["size"]
+    x = mx.nd.array(np.random.RandomState(1).standard_normal((2 if size > 100 else 4, 3, size, size)))
+    eager, moved = run(net, x), run(net, x * (1 + 1e-6 * mx.nd.random.normal(shape=x.shape)))
+    net.hybridize()
+    found = distances(run(net, x), eager)
+    assert found["scores"] < 1e-4
+    limit = 0.03 + 10 * max(distances(moved, eager).values())
+    assert max(found.values()) < limit, {key: value for key, value in found.items() if value >= limit}
+
+
+@pytest.mark.parametrize("name", ["resnet18_v1", "resnet18_v2", "mobilenet0.25", "mobilenetv2_0.25"])
+def test_eager_and_hybridized_agree_in_float64(name):
+    """Where rounding does not matter, they agree to many digits."""
+    net, _ = make(name)
+    net.cast("float64")
+    x = mx.nd.array(np.random.RandomState(1).standard_normal((2, 3, 32, 32)), dtype="float64")
+    eager = run(net, x)
+    net.hybridize()
+    found = distances(run(net, x), eager)
+    assert max(found.values()) < 1e-7, {key: value for key, value in found.items() if value >= 1e-7}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
