@@ -355,14 +355,26 @@ def simple_bind(symbol, ctx=None, grad_req="write", type_dict=None, group2ctx=No
         raise MXNetValueError(f"simple_bind: the shapes of {', '.join(left)} do not follow from "
                               f"{shapes or 'nothing'}; give more shapes")
     arg_types, _, aux_types = symbol.infer_type(**(type_dict or {}))
-    shared = shared_exec.arg_dict if shared_exec is not None else {}
-    args = [shared[name] if name in shared and name not in shapes and shared[name].shape == shape and
-            shared[name].dtype == dtype else nd.zeros(shape, ctx, dtype_name(dtype))
-            for name, shape, dtype in zip(names, arg_shapes, arg_types)]
     reqs = _requests(grad_req, names)
-    grads = [None if req == "null" else nd.zeros(array.shape, ctx, array.dtype) for array, req in zip(args, reqs)]
-    aux = [nd.zeros(shape, ctx, dtype_name(dtype)) for shape, dtype in zip(aux_shapes, aux_types)]
+    if shared_exec is None:
+        own_args = own_grads = own_aux = {}
+    else:
+        own_args, own_grads, own_aux = shared_exec.arg_dict, shared_exec.grad_dict, shared_exec.aux_dict
+    args = [_array({} if name in shapes else own_args, name, shape, dtype_name(dtype), ctx)
+            for name, shape, dtype in zip(names, arg_shapes, arg_types)]
+    grads = [None if req == "null" else _array(own_grads, name, shape, dtype_name(dtype), ctx)
+             for name, shape, dtype, req in zip(names, arg_shapes, arg_types, reqs)]
+    aux = [_array(own_aux, name, shape, dtype_name(dtype), ctx)
+           for name, shape, dtype in zip(aux_names, aux_shapes, aux_types)]
     return Executor(symbol, ctx, args, grads, reqs, aux)
+
+
+def _array(shared, name, shape, dtype, ctx):
+    """The array of that name, shape and dtype among those to share, or a new one."""
+    found = shared.get(name)
+    if found is not None and found.shape == shape and dtype_name(found.dtype) == dtype and found.context == ctx:
+        return found
+    return nd.zeros(shape, ctx, dtype)
 
 
 def _listed(what, given, names, optional=False):
