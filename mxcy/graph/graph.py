@@ -197,17 +197,17 @@ def post_order(roots):
     for root in roots:
         if root in done:
             continue
-        stack = [(root, iter(preceding(root)))]
+        stack = [(root, iter(links(root)))]
         open_.add(root)
         while stack:
             node, left = stack[-1]
-            for before in left:
+            for before, _ in left:
                 if before in done:
                     continue
                 if before in open_:
                     raise MXNetValueError(f"the graph has a cycle through node {before.name!r}")
                 open_.add(before)
-                stack.append((before, iter(preceding(before))))
+                stack.append((before, iter(links(before))))
                 break
             else:
                 stack.pop()
@@ -217,7 +217,11 @@ def post_order(roots):
     return order
 
 
+def links(node):
+    """What must come before a node, as pairs of a node and an output: no list is made for most."""
+    return [*node.inputs, *((before, 0) for before in node.after)] if node.after else node.inputs
+
+
 def preceding(node):
     """The nodes that must come before a node."""
-    inputs = [entry.node for entry in node.inputs]
-    return [*inputs, *node.after] if node.after else inputs
+    return [before for before, _ in links(node)]

@@ -1,6 +1,7 @@
 """Symbol files: JSON as MXNet wrote it from its first version on, read and written."""
 import json
 import logging
+from json.encoder import encode_basestring as quoted
 
 from mxcy.base import MXNetTypeError, MXNetValueError, nearest
 from mxcy.graph.graph import Entry, Graph, Node
@@ -53,20 +54,21 @@ def auxiliary_positions(node):
 
 def write(value, depth):
     """JSON with MXNet's line breaks."""
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, int):
+        return str(value)
     pad = "  " * (depth + 1)
     if isinstance(value, dict):
-        items = [f"{json.dumps(key, ensure_ascii=False)}: {write(item, depth + 1)}" for key, item in value.items()]
+        items = [f"{quoted(key)}: {write(item, depth + 1)}" for key, item in value.items()]
         if len(items) <= 1 and not any(isinstance(item, (dict, list)) and item for item in value.values()) or \
                 (len(items) == 1 and "mxnet_version" in value):
             return "{" + ", ".join(items) + "}"
         return "{\n" + ", \n".join(pad + item for item in items) + "\n" + "  " * depth + "}"
-    if isinstance(value, list):
-        flat = not any(isinstance(item, dict) for item in value)
-        items = [write(item, depth + 1) for item in value]
-        if flat and len(value) <= LONG:
-            return "[" + ", ".join(items) + "]"
-        return "[\n" + ", \n".join(pad + item for item in items) + "\n" + "  " * depth + "]"
-    return json.dumps(value, ensure_ascii=False)
+    items = [write(item, depth + 1) for item in value]
+    if len(value) <= LONG and not any(isinstance(item, dict) for item in value):
+        return "[" + ", ".join(items) + "]"
+    return "[\n" + ", \n".join(pad + item for item in items) + "\n" + "  " * depth + "]"
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
