@@ -94,7 +94,7 @@ cdef class Function:
             bound = self.plain                  # an array and a number
             if bound is not None:
                 return invoke(bound, (args[0],), None, number(self.name, args[1]))
-        if stand_in is not None and (self.n_inputs == 0 or has_stand_in(args, kwargs)):
+        if stand_in is not None and (has_stand_in(args, kwargs) or self.n_inputs == 0 and not self.variadic):
             result = divert(self, args, kwargs)
             if result is not NotImplemented:
                 return result
@@ -221,14 +221,25 @@ def divert_calls(kind, function):
 
 
 cdef bint has_stand_in(tuple args, dict kwargs):
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, stand_in):
+    for value in args:
+        if stands_in(value):
             return True
-        if isinstance(value, (list, tuple)):
-            for item in value:
-                if isinstance(item, stand_in):
-                    return True
+    for value in kwargs.values():
+        if stands_in(value):
+            return True
     return False
+
+
+cdef bint stands_in(value):
+    """Whether a value is such an instance, or a list or tuple with one."""
+    if isinstance(value, NDArray):              # mostly
+        return False
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            if not isinstance(item, NDArray) and isinstance(item, stand_in):
+                return True
+        return False
+    return isinstance(value, stand_in)
 
 
 def function(operator_name, name):
