@@ -9,6 +9,7 @@ from mxcy.context import Context, cpu, current_context
 from mxcy.dtype import dtype_name
 from mxcy.gluon.trace import current
 from mxcy.gluon.utils import shape_is_known
+from mxcy.ndarray._zeros import zeros_on_demand
 from mxcy.symbol.symbol import var
 
 __all__ = ["DeferredInitializationError", "Parameter", "Constant"]
@@ -180,7 +181,8 @@ class Parameter:
             self._grad = None
             self._data = [d.detach() for d in self._data]       # autograd forgets a gradient from before
             return
-        self._grad = [nd.zeros(self._shape, dtype=self._dtype, ctx=d.context) for d in self._data]
+        self._grad = [zeros_on_demand(d.shape, d.dtype, d.context) for d in self._data]     # it may never be trained
+        self._grad = [nd.zeros_like(d) if g is None else g for d, g in zip(self._data, self._grad)]
         autograd.mark_variables(self._data, self._grad, self._grad_req)
 
     def _load_init(self, data, ctx, cast_dtype=False, dtype_source="current"):

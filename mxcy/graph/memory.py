@@ -16,13 +16,12 @@ References
 from mxcy.graph.graph import Entry
 from mxcy.graph.pack import ALIGNMENT, pack
 from mxcy.graph.schedule import changed
+from mxcy.ops.operator import call_rule
 
 __all__ = ["MemoryPlan", "plan_memory"]
 
 #: Kernels of which every output, not only the first, may lie where an input of its size did.
 ALL_IN_PLACE = "fused_pointwise"
-#: Kernels that may write over their first input alone.
-FIRST_IN_PLACE = "slice_assign"
 
 
 class MemoryPlan:
@@ -86,6 +85,15 @@ def plan_memory(order, n_forward, place, kernels, workspace):
     return Planner(order, n_forward, place, kernels, workspace).plan()
 
 
+def written_over(node, kernel):
+    """The inputs that the kernel may write its first output over."""
+    rule = node.op.rules.get("inplace")
+    if rule is not None:
+        others = [entry for entry in node.inputs if node.inputs.count(entry) == 1]
+        return [node.inputs[i] for i in call_rule(rule, node.params) if node.inputs[i] in others]
+    return node.inputs if kernel.inplace else ()
+
+
 class Planner:
     """One run of the pass."""
 
@@ -142,13 +150,11 @@ class Planner:
     def assign(self, node, step):
         """Buffers for the outputs of a node."""
         kernel, free = self.kernels[node], {}
-        if kernel.inplace:
-            kept = {node.inputs[i] for i in changed(node)}
-            inputs = node.inputs[:1] if kernel.name == FIRST_IN_PLACE else node.inputs
-            for entry in inputs:
-                buffer = self.of[entry]
-                if buffer.death == step and not buffer.fixed and entry not in kept:
-                    free[id(buffer)] = entry, buffer
+        kept = {node.inputs[i] for i in changed(node)}
+        for entry in written_over(node, kernel):
+            buffer = self.of[entry]
+            if buffer.death == step and not buffer.fixed and entry not in kept:
+                free[id(buffer)] = entry, buffer
         for i in range(len(node.types)):
             out = Entry(node, i)
             if i == 0 or kernel.name == ALL_IN_PLACE:

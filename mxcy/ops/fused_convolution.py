@@ -47,6 +47,7 @@ def _(with_addend):
     return "data weight bias addend" if with_addend else "data weight bias"
 
 
+fused.inplace(lambda with_addend: (3,) if with_addend else ())     # oneDNN adds to what is there
 convolution_shape = lookup("Convolution").rules["infer_shape"]
 
 

@@ -127,6 +127,13 @@ class Operator:
         """Rule: positions of the inputs that the kernel changes, from the parameters and ``num_inputs``."""
         return self.rule("changes_given", function)
 
+    def inplace(self, function):
+        """Rule: positions of the inputs that plans may let the first output overwrite, where not all can be.
+
+        Without this rule it is all inputs of its size or none, as the kernel says.
+        """
+        return self.rule("inplace", function)
+
     def check(self, function):
         """Rule: raises for parameters that do not go together."""
         return self.rule("check", function)

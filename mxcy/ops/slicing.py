@@ -124,6 +124,9 @@ slice_assign = Operator(
     aliases=("_crop_assign", "_npi_slice_assign"), **slice_params())
 
 
+slice_assign.inplace(lambda: (0,))
+
+
 @slice_assign.infer_shape
 def slice_assign_shape(lhs, begin, end, step):
     return dict(out=lhs, rhs=slice_shape("_slice_assign", lhs, begin, end, step))

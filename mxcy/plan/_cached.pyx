@@ -53,10 +53,11 @@ cdef class Prepared:
             array = <NDArray>arrays[at]
             seen.append((<size_t>array.data, array.chunk.var.writes))
             foreign = foreign or array.chunk.free != NULL       # memory that others may write without our knowing
-        if self.outputs is None or foreign or seen != self.chunks:
-            self.outputs = run_forward(self.program, [arrays[at] for at in self.positions])
-            self.chunks = seen
-        return self.outputs
+        cdef list outputs = self.outputs                        # other threads may exchange it
+        if outputs is None or foreign or seen != self.chunks:
+            outputs = run_forward(self.program, [arrays[at] for at in self.positions])
+            self.outputs, self.chunks = outputs, seen
+        return outputs
 
 
 cdef list run_forward(program, list arrays):
@@ -98,6 +99,11 @@ cdef class Compiled:
         self.wanted = tuple([where[name] for name, _ in program.grads])
         self.n_outputs, self.given = program.n_outputs, program.given
         self.first_given, self.first_grad = program.first_given, program.first_grad
+
+    cdef void forget(self):
+        """Let go of what was computed from parameters."""
+        if self.prepared is not None:
+            self.prepared.outputs = None
 
 
 cdef bint fits(Plan plan, int slot, NDArray array):
@@ -186,6 +192,7 @@ cdef class CachedOp:
     cdef dict where, programs, options
     cdef Compiled last
     cdef bint interpreted
+    cdef bint prepared                  # a plan holds what it computed from parameters
     cdef object __weakref__
 
     def __init__(self, graph, names, parameters=(), **options):
@@ -235,6 +242,7 @@ cdef class CachedOp:
             execution.put(slot, array)
             slot += 1
         if c.prepared is not None:
+            self.prepared = True
             for array in c.prepared.get(arrays):
                 execution.put(slot, array)
                 slot += 1
@@ -246,6 +254,10 @@ cdef class CachedOp:
             execution.put(slot, array)
             outputs.append(array)
             slot += 1
+        if c.wanted and self.prepared:          # parameters are about to change: let go of what follows from them
+            self.prepared = False
+            for other in self.programs.values():
+                (<Compiled>other).forget()
         execution.launch(0)
         if c.wanted:
             backward = Backward.__new__(Backward)
