@@ -12,7 +12,7 @@ __all__ = ["fuse_convolutions"]
 
 SUMS = ("elemwise_add", "broadcast_add", "add_n")
 
-WINDOW = ("kernel", "stride", "dilate", "pad", "num_filter", "num_group", "layout")
+WINDOW = ("kernel", "stride", "dilate", "pad", "num_filter", "num_group", "layout", "weight_layout")
 
 
 def fuse_convolutions(graph):

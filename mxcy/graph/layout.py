@@ -108,14 +108,15 @@ class Layouts:
         return (result[0] if isinstance(result, list) else result).entry.node
 
     def convolution(self, node):
-        params = {**node.params, "layout": "NHWC"}
-        if len(params["kernel"]) != 2 or node.params["layout"] == "NHWC" or node.types[0][1] != "float32" \
-                or 0 in node.types[0][0]:
-            return None
+        """Weights stay as they are: oneDNN reorders them to a layout of its own in any case."""
+        params = {**node.params, "layout": "NHWC", "weight_layout": "first"}
         data, weight, *bias = node.inputs
-        if node.op.name == "Convolution" and not preparable(params, turned(data.shape), turned(node.types[0][0])):
+        shape, dtype = node.types[0]
+        if len(params["kernel"]) != 2 or node.params["layout"] == "NHWC" or dtype != "float32" or 0 in shape:
             return None
-        return self.call(node, [self.last(data), self.last(weight), *map(self.first, bias)], params)
+        if node.op.name == "Convolution" and not preparable(params, turned(data.shape), turned(shape)):
+            return None
+        return self.call(node, [self.last(data), self.first(weight), *map(self.first, bias)], params)
 
     def pooling(self, node):
         if node.params["layout"] not in (None, "NCHW"):

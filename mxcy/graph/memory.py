@@ -89,8 +89,7 @@ def written_over(node, kernel):
     """The inputs that the kernel may write its first output over."""
     rule = node.op.rules.get("inplace")
     if rule is not None:
-        others = [entry for entry in node.inputs if node.inputs.count(entry) == 1]
-        return [node.inputs[i] for i in call_rule(rule, node.params) if node.inputs[i] in others]
+        return [node.inputs[i] for i in call_rule(rule, node.params)]
     return node.inputs if kernel.inplace else ()
 
 
@@ -151,8 +150,11 @@ class Planner:
         """Buffers for the outputs of a node."""
         kernel, free = self.kernels[node], {}
         kept = {node.inputs[i] for i in changed(node)}
+        alone = "inplace" in node.op.rules          # no other input may lie there
         for entry in written_over(node, kernel):
             buffer = self.of[entry]
+            if alone and sum(self.of[other] is buffer for other in node.inputs) > 1:
+                continue
             if buffer.death == step and not buffer.fixed and entry not in kept:
                 free[id(buffer)] = entry, buffer
         for i in range(len(node.types)):

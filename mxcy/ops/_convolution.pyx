@@ -34,7 +34,8 @@ cdef struct Window:                     # the parameters, right-aligned to three
     int64_t spatial
     int64_t groups
     int64_t fitted                      # deconvolution: the padding follows from the target shape
-    int64_t last                        # channels are the last axis of data and out, and of the weights
+    int64_t last                        # channels are the last axis of data and out
+    int64_t weights_last                # and of the weights
     int64_t activation                  # fused: what follows, with its parameters
     int64_t kernel[3]
     int64_t stride[3]
@@ -51,8 +52,10 @@ def pack(params):
     n = len(params["kernel"])
     axes = [(default,) * (3 - n) + (params.get(name) or (default,) * n)
             for name, default in (("kernel", 1), ("stride", 1), ("dilate", 1), ("pad", 0))]
-    return struct.pack("17q2d", n, params["num_group"], bool(params.get("target_shape")),
-                       (params.get("layout") or "").endswith("C"), ACTIVATIONS[params.get("activation")],
+    last = (params.get("layout") or "").endswith("C")
+    return struct.pack("18q2d", n, params["num_group"], bool(params.get("target_shape")), last,
+                       last and params.get("weight_layout") != "first",
+                       ACTIVATIONS[params.get("activation")],
                        *sum(axes, ()), params.get("alpha", 0), params.get("beta", 0))
 
 
@@ -68,8 +71,8 @@ cdef Convolution signature(int kind, const Tensor* data, const Tensor* out, cons
     memset(&c, 0, sizeof(c))
     c.kind, c.threads, c.spatial, c.groups = kind, call.threads, w.spatial, w.groups
     c.batch, c.channels, c.filters = data.shape[0], data.shape[channels], out.shape[channels]
-    if w.last:
-        c.layout, c.weights = CHANNELS_LAST, CHANNELS_INNER
+    c.layout = CHANNELS_LAST if w.last else PLAIN
+    c.weights = CHANNELS_INNER if w.weights_last else CHANNELS_SECOND
     for i in range(3):
         c.data[i] = data.shape[axes + i - first] if i >= first else 1
         c.out[i] = out.shape[axes + i - first] if i >= first else 1
@@ -341,7 +344,9 @@ cdef int by_transposing(Convolution* c, real* data, real* weight, real* bias, re
         return 2
     if c.kind != BACKWARD_DATA:
         transpose(x, data, c.batch, positions, c.channels, threads)
-    if c.kind != BACKWARD_WEIGHT:
+    if c.weights == CHANNELS_SECOND:
+        w = weight
+    elif c.kind != BACKWARD_WEIGHT:
         transpose(w, weight, c.filters, taps, channels, threads)
     if c.kind != FORWARD:
         transpose(y, out, c.batch, out_positions, c.filters, threads)
@@ -349,9 +354,9 @@ cdef int by_transposing(Convolution* c, real* data, real* weight, real* bias, re
     status = compute(c, x, w, bias, y)
     if c.kind == BACKWARD_DATA:
         transpose(data, x, c.batch, c.channels, positions, threads)
-    elif c.kind == BACKWARD_WEIGHT:
+    elif c.kind == BACKWARD_WEIGHT and w != weight:
         transpose(weight, w, c.filters, channels, taps, threads)
-    else:
+    elif c.kind == FORWARD:
         transpose(out, y, c.batch, c.filters, out_positions, threads)
     scratch_free(x)
     return status

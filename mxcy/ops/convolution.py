@@ -18,10 +18,12 @@ IGNORED = dict(
     cudnn_tune=Param(str, None, choices=("fastest", "limited_workspace", "off"), doc="Ignored."),
     cudnn_off=Param(bool, False, doc="Ignored."),
 )
-LAYOUT = dict(layout=Param(
-    str, None, choices=("NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"),
-    doc="Order of the axes of ``data``; channels first, if not given. With channels last they are the last axis of "
-        "``weight``, too."))
+LAYOUT = dict(
+    layout=Param(str, None, choices=("NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"),
+                 doc="Order of the axes of ``data``; channels first, if not given. With channels last they are the "
+                     "last axis of ``weight``, too."),
+    weight_layout=Param(str, None, choices=("first",),
+                        doc="``first``: channels are the second axis of ``weight`` in any case."))
 FIRST, LAST = ("NCW", "NCHW", "NCDHW"), ("NWC", "NHWC", "NDHWC")
 
 
@@ -59,9 +61,13 @@ def spatial(shape, layout):
     return shape[1:-1] if layout in LAST else shape[2:]
 
 
-def arranged(layout, first, channels, extents):
-    """The shape of an array in the layout."""
-    return (first, *extents, channels) if layout in LAST else (first, channels, *extents)
+def arranged(last, first, channels, extents):
+    """The shape of an array, with channels last or behind the first axis."""
+    return (first, *extents, channels) if last else (first, channels, *extents)
+
+
+def weights_last(layout, weight_layout):
+    return layout in LAST and weight_layout != "first"
 
 
 def check_data(name, data, kernel, groups, layout):
@@ -106,7 +112,7 @@ def _(no_bias):
 
 
 @convolution.infer_shape
-def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout):
+def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout, weight_layout):
     channels = check_data("Convolution", data, kernel, num_group, layout)
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     reach = extents(kernel, dilate)
@@ -116,11 +122,11 @@ def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout):
             raise MXNetValueError(f"Convolution: the window reaches over {reach}, but data of shape {data} padded by "
                                   f"{pad} is smaller")
     out = tuple((n + 2 * p - k) // s + 1 for n, k, s, p in zip(extents_of_data, reach, stride, pad))
-    return dict(weight=arranged(layout, num_filter, channels // num_group, kernel), bias=(num_filter,),
-                out=arranged(layout, data[0], num_filter, out))
+    return dict(weight=arranged(weights_last(layout, weight_layout), num_filter, channels // num_group, kernel),
+                bias=(num_filter,), out=arranged(layout in LAST, data[0], num_filter, out))
 
 
-def undone(data, g, kernel, stride, dilate, pad, layout):
+def undone(data, g, kernel, stride, dilate, pad, layout, **_):
     """``adj`` for the Deconvolution that leads from ``g`` back to the shape of ``data``."""
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     return tuple(n - ((o - 1) * s + k - 2 * p) for n, o, k, s, p in
@@ -140,8 +146,9 @@ def forward(F, data, weight, like, **window):
 
 
 @convolution.gradient
-def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, layout, no_bias, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout)
+def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, layout, weight_layout, no_bias, needs):
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
+                  weight_layout=weight_layout)
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             F._backward_Convolution_weight(data, g, **window) if needs[1] else None,
             F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)
@@ -159,14 +166,15 @@ weight_gradient = Operator(
 
 
 @weight_gradient.infer_shape
-def _(data, g, kernel, num_group, layout):
+def _(data, g, kernel, num_group, layout, weight_layout):
     axis = channel_axis(layout)
-    return arranged(layout, g[axis], data[axis] // num_group, kernel)
+    return arranged(weights_last(layout, weight_layout), g[axis], data[axis] // num_group, kernel)
 
 
 @weight_gradient.gradient
-def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, layout, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout)
+def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, layout, weight_layout, needs):
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
+                  weight_layout=weight_layout)
     weight = gs[0]
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             forward(F, data, weight, g, **window) if needs[1] else None)
@@ -212,7 +220,7 @@ def fitted_pad(data, kernel, stride, dilate, pad, target_shape, layout):
 
 
 @deconvolution.infer_shape
-def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, layout):
+def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_group, layout, weight_layout):
     channels = check_data("Deconvolution", data, kernel, num_group, layout)
     stride, dilate, pad = full(kernel, stride, dilate, pad)
     reach = extents(kernel, dilate)
@@ -224,14 +232,16 @@ def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_grou
     if any(n < 1 for n in out) and 0 not in data:
         raise MXNetValueError(f"Deconvolution: data of shape {data} with kernel {kernel}, stride {stride} and pad "
                               f"{pad} gives an output of spatial shape {out}; use less padding")
-    return dict(weight=arranged(layout, channels, num_filter // num_group, kernel), bias=(num_filter,),
-                out=arranged(layout, data[0], num_filter, out))
+    return dict(weight=arranged(weights_last(layout, weight_layout), channels, num_filter // num_group, kernel),
+                bias=(num_filter,), out=arranged(layout in LAST, data[0], num_filter, out))
 
 
 @deconvolution.gradient
-def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, layout, no_bias, needs):
-    window = dict(kernel=kernel, stride=stride, dilate=dilate, num_group=num_group, layout=layout,
-                  pad=fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape, layout))
+def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, layout, weight_layout, no_bias,
+      needs):
+    pad = fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape, layout)
+    window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
+                  weight_layout=weight_layout)
     return (forward(F, g, weight, data, **window) if needs[0] else None,
             F._backward_Convolution_weight(g, data, **window) if needs[1] else None,
             F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)

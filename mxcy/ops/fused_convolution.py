@@ -36,7 +36,7 @@ def preparable(params, data_shape, out_shape):
 @prepare.infer_shape
 def _(kernel, stride, dilate, pad, num_group, layout, data_shape, out_shape):
     return (kernels.prepared_size(dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group,
-                               layout=layout, data_shape=data_shape, out_shape=out_shape)),)
+                                       layout=layout, data_shape=data_shape, out_shape=out_shape)),)
 
 
 prepare.cpu = kernels.prepare
@@ -52,8 +52,8 @@ convolution_shape = lookup("Convolution").rules["infer_shape"]
 
 
 @fused.infer_shape
-def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout):
-    return convolution_shape(data, kernel, stride, dilate, pad, num_filter, num_group, layout)["out"]
+def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout, weight_layout):
+    return convolution_shape(data, kernel, stride, dilate, pad, num_filter, num_group, layout, weight_layout)["out"]
 
 
 fused.cpu = kernels.fused

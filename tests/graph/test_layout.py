@@ -44,16 +44,15 @@ def test_same_gradients(name):
     close(gradients(graph), gradients(channels_last(graph)), 2e-4)
 
 
-def image_moves(graph):
-    """Transpositions of images, those of weights left out."""
-    return [node for node in graph.nodes if node.op is not None and node.op.name == "transpose"
-            and not node.inputs[0].node.name.startswith("weight")]
+def moves(graph):
+    """The transpositions."""
+    return [node for node in graph.nodes if node.op is not None and node.op.name == "transpose"]
 
 
 @needs_onednn
 def test_one_transposition_in_none_out():
     graph = channels_last(residual())
-    assert len(image_moves(graph)) == 1             # what comes out of the global pooling is reshaped
+    assert len(moves(graph)) == 1             # what comes out of the global pooling is reshaped
     assert all(node.params["layout"] == "NHWC" for node in graph.nodes
                if node.op is not None and node.op.name in ("Convolution", "Pooling"))
     assert all(node.params["axis"] == 3 for node in graph.nodes if node.op is not None and node.op.name == "BatchNorm")
@@ -65,7 +64,7 @@ def test_what_needs_the_old_order_gets_it():
     y = F.Convolution(x, w, kernel=(3, 3), num_filter=16, no_bias=True)
     graph = Graph([F.SwapAxis(y, dim1=1, dim2=2).entry, y.entry])
     made = channels_last(graph)
-    assert [node.params["axes"] for node in image_moves(made)] == [(0, 2, 3, 1), (0, 3, 1, 2)]
+    assert [node.params["axes"] for node in moves(made)] == [(0, 2, 3, 1), (0, 3, 1, 2)]
     values = arrays(graph)
     close(interpret(graph, values), interpret(made, values))
 

@@ -98,8 +98,8 @@ def test_only_wanted_gradients():
     assert_close(w.grad, np.full((3, 2, 3), 3.))
     rule = lookup("Convolution").rules["gradient"]
     needs = (False, True)
-    result = rule(Mock(), y, x, w, kernel=(3,), stride=(), dilate=(), pad=(), num_group=1, layout=None, no_bias=True,
-                  needs=needs)
+    result = rule(Mock(), y, x, w, kernel=(3,), stride=(), dilate=(), pad=(), num_group=1, layout=None, weight_layout=None,
+                  no_bias=True, needs=needs)
     assert [gradient is not None for gradient in result] == [False, True, False]
 
 

@@ -88,6 +88,11 @@ def rows_last():
                                          ("Deconvolution", deconvolution, (c, *params["kernel"], f // g))):
             yield Case(operator, [normal(2, *SPACE[:n], c), normal(*weight), normal(f)], {**params, "no_bias": False},
                        last(oracle), dtypes=("float32", "float64"), second=n == 2, id=params["layout"])
+    for operator, oracle in (("Convolution", convolution), ("Deconvolution", deconvolution)):
+        yield Case(operator, [normal(2, 7, 6, 16), normal(16, 16, 3, 3)],
+                   dict(kernel=(3, 3), num_filter=16, layout="NHWC", weight_layout="first", no_bias=True),
+                   lambda x, w, oracle=oracle, **params: last(oracle)(x, np.moveaxis(w, 1, -1), **params),
+                   dtypes=("float32", "float64"), id="weights first")
 
 
 CASES = [
