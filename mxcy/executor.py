@@ -5,6 +5,7 @@ from mxcy.context import Context, current_context
 from mxcy.dtype import dtype_name
 from mxcy.graph.graph import Entry, Graph
 from mxcy.graph.interpret import interpret, needs_interpreter
+from mxcy.graph.lower import lower
 from mxcy.imperative._tape import detach, mark_variable
 from mxcy.plan._cached import Prepared
 from mxcy.plan._plan import Execution
@@ -53,9 +54,19 @@ class Executor:
         self._monitor = None
         self._monitor_all = False
         types = _types({**self.arg_dict, **self.aux_dict})
-        shapes = symbol.infer_shape(**{name: shape for name, (shape, _) in types.items() if name in self.arg_dict})[1]
-        dtypes = symbol.infer_type(**{name: dtype for name, (_, dtype) in types.items() if name in self.arg_dict})[1]
-        self.outputs = [nd.zeros(shape, ctx, dtype_name(dtype)) for shape, dtype in zip(shapes, dtypes)]
+        self.outputs = [nd.zeros(shape, ctx, dtype) for shape, dtype in self._output_types(types)]
+
+    def _output_types(self, types):
+        """Shape and dtype of each output, as the plan will have them."""
+        if not self._interpreted:
+            return [(entry.shape, entry.dtype) for entry in lower(self._graph, types).heads]
+        known = {name: types[name] for name in self._names}
+        shapes = self._symbol.infer_shape(**{name: shape for name, (shape, _) in known.items()})[1]
+        dtypes = self._symbol.infer_type(**{name: dtype for name, (_, dtype) in known.items()})[1]
+        if shapes is None:
+            raise MXNetValueError("bind: the shapes of the outputs do not follow from those of the arguments; a "
+                                  "hybridized block can compute them")
+        return list(zip(shapes, map(dtype_name, dtypes)))
 
     @property
     def output_dict(self):
