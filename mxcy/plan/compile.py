@@ -12,6 +12,7 @@ from mxcy.graph.memory import plan_memory
 from mxcy.graph.recompute import recompute
 from mxcy.graph.schedule import schedule
 from mxcy.graph.simplify import simplify
+from mxcy.graph.split_bias import split_bias
 from mxcy.imperative._function import bound
 from mxcy.ops.operator import lookup
 from mxcy.plan._plan import Plan, workspace
@@ -111,6 +112,7 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
             before = fuse_pointwise(before)
             prepare = build(before, variables, len(before.heads), [], [], False)
             variables += [f"_prepared{i}" for i in range(len(before.heads))]
+    joint = split_bias(joint)
     joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
     program = build(joint, variables, n_outputs, list(given), wanted, train)
     program.prepare = prepare

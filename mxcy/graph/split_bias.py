@@ -1,0 +1,35 @@
+"""The bias of a dense layer is split off where elementwise operators follow: then it is added in their pass."""
+from mxcy.graph.build import Builder, Value
+from mxcy.graph.fuse_pointwise import is_pointwise
+from mxcy.graph.graph import Entry
+
+__all__ = ["split_bias"]
+
+
+def split_bias(graph):
+    """Make sums of products and biases, where `fuse_pointwise` will find something to join them with.
+
+    Parameters
+    ----------
+    graph : Graph
+        With types.
+
+    Returns
+    -------
+    Graph
+    """
+    users, heads = graph.users(), set(graph.heads)
+
+    def visit(node, inputs):
+        if node.op is None or node.op.name != "FullyConnected" or node.params["no_bias"] \
+                or node.types[0][1] not in ("float32", "float64") or Entry(node, 0) in heads:
+            return None                         # in 16 bits the product would be rounded before the bias is added
+        after = [user for user, _ in users.get(Entry(node, 0), ())]
+        if not after or not all(is_pointwise(user) and user.types == node.types for user in after):
+            return None
+        F = Builder(node.name, {key: text for key, text in node.attrs.items() if key.startswith("__")})
+        data, weight, bias = (Value(entry, F) for entry in inputs)
+        product = F.FullyConnected(data, weight, **{**node.params, "no_bias": True})
+        return [F.broadcast_add(product, bias).entry]
+
+    return graph.map(visit)
