@@ -6,6 +6,8 @@ import logging
 import math
 import time
 
+from mxcy.module.files import save_checkpoint
+
 __all__ = ["Speedometer", "ProgressBar", "LogValidationMetricsCallback", "log_train_metric", "do_checkpoint",
            "module_checkpoint"]
 
@@ -115,11 +117,5 @@ def do_checkpoint(prefix, period=1):
 
     def callback(epoch, sym, arg, aux):
         if (epoch + 1) % period == 0:
-            from mxcy import nd
-            if sym is not None:
-                sym.save(f"{prefix}-symbol.json")
-            arrays = {**{f"arg:{name}": value for name, value in arg.items()},
-                      **{f"aux:{name}": value for name, value in aux.items()}}
-            nd.save(f"{prefix}-{epoch + 1:04d}.params", arrays)
-            logging.info("Saved checkpoint to \"%s-%04d.params\"", prefix, epoch + 1)
+            save_checkpoint(prefix, epoch + 1, sym, arg, aux)
     return callback

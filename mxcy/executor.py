@@ -148,8 +148,31 @@ class Executor:
                                   f"{self.outputs[i].shape}")
         return given.astype(self.outputs[i].dtype, copy=False)
 
+    def use(self, name, array, copy=False):
+        """Take ``array`` itself as an argument from now on, where its type and device fit; else a converted copy.
+
+        Parameters
+        ----------
+        name : str
+        array : NDArray
+            Of the shape that was bound.
+        copy : bool
+            Take a copy in any case.
+        """
+        bound = self.arg_dict[name]
+        if array.shape != bound.shape:
+            raise MXNetValueError(f"{name} has shape {array.shape}; it is bound as {bound.shape}")
+        if array.dtype != bound.dtype or array.context != bound.context:
+            array = array.as_in_context(bound.context).astype(bound.dtype)
+        elif copy:
+            array = array.copy()
+        self.arg_dict[name] = self.arg_arrays[self._names.index(name)] = array
+        for _, arrays, _, _, places in self._programs.values():
+            if name in places:
+                arrays[places[name]] = array
+
     def _run_forward(self, train, with_grads):
-        program, arrays, prepared, watched = self._compiled(train, with_grads)
+        program, arrays, prepared, watched, _ = self._compiled(train, with_grads)
         execution = Execution(program.plan, with_grads)
         if prepared is None:
             execution.give_all(0, arrays)
@@ -169,7 +192,8 @@ class Executor:
             self._monitor(name, array)
 
     def _compiled(self, train, with_grads):
-        """(program, arrays, what is prepared of them, names of monitored values) for a mode, made once."""
+        """(program, arrays, what is prepared of them, names of monitored values, places of arrays by name) for a mode,
+        made once."""
         key = train, with_grads, self._monitor is not None
         if key not in self._programs:
             heads, watched = list(self._symbol.heads), []
@@ -188,7 +212,8 @@ class Executor:
             if program.prepare is not None:
                 names += [name for name in program.prepare.variables if name not in names]
                 prepared = Prepared(program.prepare, {name: i for i, name in enumerate(names)})
-            self._programs[key] = program, [arrays[name] for name in names], prepared, watched
+            self._programs[key] = (program, [arrays[name] for name in names], prepared, watched,
+                                   {name: i for i, name in enumerate(names)})
         return self._programs[key]
 
     # -- graphs that no plan can be made of --------------------------------------------------------------------------

@@ -27,8 +27,11 @@ LAYERS = [
     "initializer lr_scheduler metric",
     "executor",
     "symbol",
-    "callback io optimizer sym",
+    "io optimizer sym",
     "kvstore",
+    "module",
+    "callback monitor",
+    "model",
     "gluon test_utils",
     "examples",
 ]
