@@ -90,7 +90,7 @@ def apply(op, hint, inputs, params, name=None, attr=None):
         for key, initial in INITIAL.get(op.name, {}).items():
             if key in names and inputs[names.index(key)].node.op is None:
                 inputs[names.index(key)].node.attrs.setdefault("__init__", initial)
-    elif op.variadic:
+    elif op.variadic and "run" not in op.rules:         # the operators of control flow count their bodies too
         for count, pattern in COUNTS.items():
             missing = range(len(inputs), parsed.get(count) or 0)
             inputs = [*inputs, *(created(node, pattern.format(i)) for i in missing)]
