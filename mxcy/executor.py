@@ -4,6 +4,7 @@ from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import Context, current_context
 from mxcy.dtype import dtype_name
 from mxcy.graph.graph import Entry, Graph
+from mxcy.graph.infer import infer_shapes, infer_types, is_complete
 from mxcy.graph.interpret import interpret, needs_interpreter
 from mxcy.graph.lower import lower
 from mxcy.imperative._tape import detach, mark_variable
@@ -47,26 +48,23 @@ class Executor:
         self.arg_dict = dict(zip(self._names, self.arg_arrays))
         self.grad_dict = dict(zip(self._names, self.grad_arrays))
         self.aux_dict = dict(zip(self._aux_names, self.aux_arrays))
-        self._graph = Graph(symbol.heads)
+        self._graph = symbol.graph
         self._interpreted = needs_interpreter(self._graph)
         self._programs = {}             # by (training, with gradients, monitored)
         self._execution = self._program = self._recorded = None
         self._monitor = None
         self._monitor_all = False
         types = _types({**self.arg_dict, **self.aux_dict})
-        self.outputs = [nd.zeros(shape, ctx, dtype) for shape, dtype in self._output_types(types)]
+        self.outputs = [None if shape is None else nd.zeros(shape, ctx, dtype)
+                        for shape, dtype in self._output_types(types)]
 
     def _output_types(self, types):
-        """Shape and dtype of each output, as the plan will have them."""
+        """Shape and dtype of each output, as the plan will have them; no shape, if it depends on values."""
         if not self._interpreted:
             return [(entry.shape, entry.dtype) for entry in lower(self._graph, types).heads]
-        known = {name: types[name] for name in self._names}
-        shapes = self._symbol.infer_shape(**{name: shape for name, (shape, _) in known.items()})[1]
-        dtypes = self._symbol.infer_type(**{name: dtype for name, (_, dtype) in known.items()})[1]
-        if shapes is None:
-            raise MXNetValueError("bind: the shapes of the outputs do not follow from those of the arguments; a "
-                                  "hybridized block can compute them")
-        return list(zip(shapes, map(dtype_name, dtypes)))
+        shapes = infer_shapes(self._graph, {name: shape for name, (shape, _) in types.items()})
+        dtypes = infer_types(self._graph, {name: dtype for name, (_, dtype) in types.items()})
+        return [(shapes[entry] if is_complete(shapes[entry]) else None, dtypes[entry]) for entry in self._graph.heads]
 
     @property
     def output_dict(self):
@@ -100,7 +98,7 @@ class Executor:
                                       f"Use reshape() for another size.")
             target[:] = value
         if self._interpreted:
-            return self._interpret(is_train)
+            return self._interpret(is_train, is_train)
         self._run_forward(is_train, is_train and any(req != "null" for req in self._grad_req.values()))
         return self.outputs
 
@@ -218,20 +216,24 @@ class Executor:
 
     # -- graphs that no plan can be made of --------------------------------------------------------------------------
 
-    def _interpret(self, train):
+    def _interpret(self, train, with_grads):
         values = {name: detach(array) for name, array in {**self.arg_dict, **self.aux_dict}.items()}
         for name, req in self._grad_req.items():
             if req != "null" and self.grad_dict[name] is not None:
                 mark_variable(values[name], self.grad_dict[name], req)
-        with autograd.record(train) if train else autograd.pause():
-            self._recorded = interpret(self._graph, values)
-        for target, source in zip(self.outputs, self._recorded):
-            target[:] = source
+        with autograd.record(train) if with_grads else autograd.pause(train):
+            results = interpret(self._graph, values)
+        self._recorded = results if with_grads else None
+        for i, (target, source) in enumerate(zip(self.outputs, results)):
+            if target is None or target.shape != source.shape:      # its shape depends on values
+                self.outputs[i] = source.copy()
+            else:
+                target[:] = source
         return self.outputs
 
     def _interpreted_backward(self, out_grads, train):
         if self._recorded is None:
-            self._interpret(train)
+            self._interpret(train, True)
         autograd.backward(self._recorded, out_grads)
         self._recorded = None
 

@@ -1,6 +1,6 @@
 """Shapes and dtypes of symbol graphs, from what is known of some values to all others, in both directions.
 
-An unknown size is 0 or -1, an unknown shape None. The operators' rules lead from inputs to outputs, and say what shapes
+An unknown size is -1, or 0 too unless arrays without elements are meant; an unknown shape is None. The operators' rules lead from inputs to outputs, and say what shapes
 other inputs must have; `infer_inputs` rules lead backwards. Each rule is applied again when one of its values becomes
 better known, until nothing does.
 """
@@ -26,9 +26,9 @@ TRIED = (5040, 10080, 1)
 BY_FLAG = {str(flag): name for flag, name in NAMES.items()}
 
 
-def is_complete(shape):
-    """Whether a shape is known with all its sizes."""
-    return shape is not None and all(n > 0 for n in shape)
+def is_complete(shape, least=1):
+    """Whether a shape is known with all its sizes, of which the smallest possible is ``least``."""
+    return shape is not None and all(n >= least for n in shape)
 
 
 class Table:
@@ -45,7 +45,7 @@ class Table:
 
     def __init__(self, graph, what, merge):
         self.values = {Entry(node, i): None for node in graph.nodes for i in range(node.n_outputs)}
-        self.what, self.merge, self.origins = what, merge, {}
+        self.what, self.merge, self.origins, self.least = what, merge, {}, 1
         self.users = graph.users()
         self.waiting = deque(node for node in graph.nodes if node.op is not None)
         self.queued = set(self.waiting)
@@ -95,7 +95,7 @@ class Table:
 
 # -- shapes ------------------------------------------------------------------------------------------------------------
 
-def infer_shapes(graph, known):
+def infer_shapes(graph, known, zero_is_size=False):
     """Shapes of all values.
 
     Parameters
@@ -103,6 +103,8 @@ def infer_shapes(graph, known):
     graph : Graph
     known : dict of str to tuple of int
         Shapes of variables by name; those in their attribute ``__shape__`` count where none is given.
+    zero_is_size : bool
+        Whether 0 is the size of an axis of arrays without elements. Only what follows from inputs is inferred then.
 
     Returns
     -------
@@ -113,7 +115,9 @@ def infer_shapes(graph, known):
     ValueError
         If two shapes of one value differ; the message shows both, and the nodes they come from.
     """
-    table = Table(graph, "shape", merge_shapes)
+    least = 0 if zero_is_size else 1
+    table = Table(graph, "shape", lambda old, new: merge_shapes(old, new, least))
+    table.least = least
     for node in graph.variables:
         shape = known.get(node.name)
         if shape is None and "__shape__" in node.attrs:
@@ -126,15 +130,15 @@ def infer_shapes(graph, known):
     return table.values
 
 
-def merge_shapes(old, new):
-    """One shape from two that may have unknown sizes; None if they differ."""
+def merge_shapes(old, new, least):
+    """One shape from two, in which sizes below ``least`` are unknown; None if they differ."""
     if len(old) != len(new):
         return None
     sizes = []
     for a, b in zip(old, new):
-        if a > 0 and b > 0 and a != b:
+        if a >= least and b >= least and a != b:
             return None
-        sizes.append(a if a > 0 else b)
+        sizes.append(a if a >= least else b)
     return tuple(sizes)
 
 
@@ -144,6 +148,8 @@ def shapes_of(node, table):
     if "infer_shapes" in rules:                         # operators with graphs of their own
         rules["infer_shapes"](node, table)
         return
+    if "run" in rules:                                  # known when it has run
+        return
     outputs = [Entry(node, i) for i in range(node.n_outputs)]
     if rules.get("infer_shape") in ALIKE:
         entries = [*node.inputs, *outputs]
@@ -152,7 +158,7 @@ def shapes_of(node, table):
                 for other in entries:
                     table.put(other, shape, node)
         return
-    if "infer_inputs" in rules:
+    if "infer_inputs" in rules and table.least:
         backwards(node, table, outputs)
     inputs = [table.values[entry] for entry in node.inputs]
     by_input, found = forwards(node, inputs, len(outputs), table)
@@ -164,8 +170,10 @@ def shapes_of(node, table):
 
 def backwards(node, table, outputs):
     """Apply the rule ``infer_inputs``: what follows for the inputs from outputs and other inputs."""
-    given = by_name(node.op, node.params, node.input_names, [table.values[entry] for entry in node.inputs])
-    given["out"] = table.values[outputs[0]]
+    shapes = [shape and tuple(max(n, 0) for n in shape)
+              for shape in (table.values[entry] for entry in (*node.inputs, outputs[0]))]
+    given = by_name(node.op, node.params, node.input_names, shapes[:-1])
+    given["out"] = shapes[-1]
     result = call_rule(node.op.rules["infer_inputs"], given)
     if isinstance(result, dict):
         result = [result.get(name) for name in node.input_names]
@@ -175,14 +183,14 @@ def backwards(node, table, outputs):
 
 def forwards(node, inputs, count, table):
     """({input name: shape it must have}, shapes of the outputs) as far as they follow from the inputs."""
-    if all(is_complete(shape) for shape in inputs):
+    if all(is_complete(shape, table.least) for shape in inputs):
         try:
             return apply_rule(node, inputs, count)
         except MXNetError as error:
             raise table.located(node, error) from None
     tries = []
     for size in TRIED:
-        tried = [shape and tuple(n if n > 0 else size for n in shape) for shape in inputs]
+        tried = [shape and tuple(n if n >= table.least else size for n in shape) for shape in inputs]
         try:
             tries.append(apply_rule(node, tried, count))
         except (MXNetError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
@@ -193,11 +201,11 @@ def forwards(node, inputs, count, table):
 
 
 def common(shapes):
-    """What several shapes have in common; other sizes are 0. The first two must agree in rank."""
+    """What several shapes have in common; other sizes are -1. The first two must agree in rank."""
     if shapes[0] is None or shapes[1] is None or len(shapes[0]) != len(shapes[1]):
         return None
     shapes = [shape for shape in shapes if shape is not None and len(shape) == len(shapes[0])]
-    return tuple(sizes[0] if len(set(sizes)) == 1 else 0 for sizes in zip(*shapes))
+    return tuple(sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*shapes))
 
 
 def apply_rule(node, shapes, count):
@@ -215,7 +223,7 @@ def apply_rule(node, shapes, count):
 
 def sizes(shape):
     """A shape that a rule gave, as it is kept; None if the rule does not know it."""
-    return None if shape is None or None in shape else tuple(max(n, 0) for n in shape)
+    return None if shape is None or None in shape else tuple(shape)
 
 
 def composed_shapes(node, shapes):
@@ -266,9 +274,9 @@ def types_of(node, table):
         op.rules["infer_types"](node, table)
         return
     known = [table.values[entry] for entry in node.inputs]
-    if rule is None and "compose" in op.rules:          # as a rule it is the dtype of the first input that counts
+    if rule is None and "compose" in op.rules:          # as a rule it is the dtype asked for, or of the first input
         for entry in outputs:
-            table.put(entry, known[0], node)
+            table.put(entry, node.params.get("dtype") or known[0], node)
         return
     if rule is None:
         found = next((dtype for dtype in [*known, *(table.values[entry] for entry in outputs)] if dtype), None)
