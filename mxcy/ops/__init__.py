@@ -38,6 +38,7 @@ TOPICS = [
     "random",
     "ravel",
     "reduce",
+    "rnn",
     "scalar",
     "scan",
     "select",
