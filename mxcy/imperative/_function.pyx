@@ -200,6 +200,8 @@ cdef class Function:
                 bound.needed = self.operator.input_names(bound.params)
             else:
                 bound.needed = tuple([n for n in self.operator.inputs if n not in self.operator.optional_inputs])
+        if None not in slots[:len(bound.needed)] and not any([x is not None for x in slots[len(bound.needed):]]):
+            return 0                            # by position, those that are not there left out
         for name in bound.needed:
             if slots[self.names[name]] is None:
                 raise MXNetTypeError(f"{self.name}: input {name} is missing; expected {', '.join(bound.needed)}")

@@ -23,8 +23,8 @@ from mxcy.ops._kernel cimport Kernel, flops_t
 from mxcy.storage._storage cimport scratch_free, scratch_new
 
 cdef extern from "mxcy/ops/panels.h" namespace "mxcy_panels" nogil:
-    Py_ssize_t panel_count[T](Py_ssize_t n)
-    Py_ssize_t packed_size[T](Py_ssize_t k, Py_ssize_t n)
+    Py_ssize_t panel_count[T](const T* kind, Py_ssize_t n)
+    Py_ssize_t packed_size[T](const T* kind, Py_ssize_t k, Py_ssize_t n)
     void pack_panel[T](T* packed, const T* b, Py_ssize_t k, Py_ssize_t n, Py_ssize_t by_row, Py_ssize_t by_column,
                        Py_ssize_t panel)
 
@@ -147,7 +147,7 @@ cdef int product(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n,
 cdef void pack_weights(real* packed, const real* weight, Py_ssize_t k, Py_ssize_t n, bint transpose,
                        int threads) noexcept nogil:
     """Panels of ``weight`` (k x n), or of its transpose if it is n x k."""
-    cdef Py_ssize_t count = panel_count[real](n), i
+    cdef Py_ssize_t count = panel_count(packed, n), i
     for i in prange(count, num_threads=threads, schedule="static", use_threads_if=threads > 1):
         pack_panel(packed, weight, k, n, 1 if transpose else n, k if transpose else 1, i)
 
@@ -162,12 +162,19 @@ cdef int find_lengths(Py_ssize_t* length, const Sizes* s, const Tensor* given) n
 
 cdef void describe(Sweep[real]* sweep, const Sizes* s, const Params* p, const Py_ssize_t* length,
                    Py_ssize_t direction) noexcept nogil:
-    sweep.mode, sweep.reverse, sweep.length = <int>p.mode, <int>direction, length
-    sweep.clip, sweep.clip_nan = <int>p.clip, <int>p.clip_nan
-    sweep.low, sweep.high = <real>p.low, <real>p.high
-    sweep.steps, sweep.batch, sweep.hidden, sweep.units, sweep.out_row = s.steps, s.batch, s.hidden, s.units, s.out_row
-    sweep.projection = sweep.c0 = NULL
-    sweep.c = NULL
+    sweep.mode = <int>p.mode
+    sweep.reverse = <int>direction
+    sweep.clip = <int>p.clip
+    sweep.clip_nan = <int>p.clip_nan
+    sweep.low = <real>p.low
+    sweep.high = <real>p.high
+    sweep.length = length
+    sweep.steps = s.steps
+    sweep.batch = s.batch
+    sweep.hidden = s.hidden
+    sweep.units = s.units
+    sweep.out_row = s.out_row
+    sweep.projection = NULL
 
 
 cdef void place(Sweep[real]* sweep, const Sizes* s, real* reserve, real* out, const real* h0, const real* c0,
@@ -228,7 +235,7 @@ cdef void scale(real* out, const real* x, const real* factors, Py_ssize_t n) noe
 
 # -- forward -----------------------------------------------------------------------------------------------------------
 
-cdef int run_forward(const Tensor* inputs, Tensor* outputs, Call* call, real* _) noexcept nogil:
+cdef int run_forward(const Tensor* inputs, Tensor* outputs, Call* call, real* kind) noexcept nogil:
     cdef const Params* p = <const Params*>call.params
     cdef Sizes s
     measure(&s, p, &inputs[0])
@@ -238,8 +245,8 @@ cdef int run_forward(const Tensor* inputs, Tensor* outputs, Call* call, real* _)
     cdef const real* h0 = <const real*>inputs[2].data
     cdef const real* c0 = <const real*>inputs[3].data if s.has_cells else NULL
     cdef bint has_projection = p.projection != 0
-    cdef Py_ssize_t recurrent = packed_size[real](s.units, s.gates)
-    cdef Py_ssize_t projection = packed_size[real](s.hidden, s.units) if has_projection else 0
+    cdef Py_ssize_t recurrent = packed_size(kind, s.units, s.gates)
+    cdef Py_ssize_t projection = packed_size(kind, s.hidden, s.units) if has_projection else 0
     cdef Py_ssize_t wide = s.batch * s.hidden if has_projection else 0
     cdef Py_ssize_t dropped = s.out_size if p.p > 0 and s.layers > 1 else 0
     cdef Py_ssize_t each = recurrent + projection + s.batch * s.gates + wide
@@ -310,7 +317,7 @@ cdef void sum_rows(real* out, const real* x, Py_ssize_t rows, Py_ssize_t begin, 
             out[j] += x[i * step + j]
 
 
-cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* _) noexcept nogil:
+cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* kind) noexcept nogil:
     """Inputs: gradients of out, state and cells; data, parameters, state, cells, lengths; out and reserve."""
     cdef const Params* p = <const Params*>call.params
     cdef int first = 3 if p.mode == LSTM else 2
@@ -324,8 +331,8 @@ cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* _
     cdef real* reserve = <real*>inputs[call.n_inputs - 1].data
     cdef real* grads = <real*>outputs[1].data
     cdef bint has_projection = p.projection != 0, has_two = p.mode == GRU
-    cdef Py_ssize_t recurrent = packed_size[real](s.gates, s.units)
-    cdef Py_ssize_t projection = packed_size[real](s.units, s.hidden) if has_projection else 0
+    cdef Py_ssize_t recurrent = packed_size(kind, s.gates, s.units)
+    cdef Py_ssize_t projection = packed_size(kind, s.units, s.hidden) if has_projection else 0
     cdef Py_ssize_t states = s.rows * (max(s.units, s.hidden) if has_projection else s.units)
     cdef Py_ssize_t each = (recurrent + projection + s.gates_size * (2 if has_two else 1) + s.rows * s.units
                             + s.batch * (s.units + (s.hidden if has_projection else 0)))
@@ -377,7 +384,8 @@ cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* _
                 pack_weights(at, weight + s.gates * (k + s.units), s.units, s.hidden, False, threads)
                 sweep.projection = at
                 at += projection
-            sweep.g_x = sweep.g_h = at
+            sweep.g_x = at
+            sweep.g_h = at
             at += s.gates_size
             if has_two:
                 sweep.g_h = at

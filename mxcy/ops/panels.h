@@ -16,8 +16,11 @@ template <class T> struct Shape {                           /* of the block that
     enum { LANES = MXCY_VECTOR_BYTES / sizeof(T), COLUMNS = 2 * LANES, ROWS = MXCY_VECTOR_BYTES == 64 ? 12 : 5 };
 };
 
-template <class T> ptrdiff_t panel_count(ptrdiff_t n) { return (n + Shape<T>::COLUMNS - 1) / Shape<T>::COLUMNS; }
-template <class T> ptrdiff_t packed_size(ptrdiff_t k, ptrdiff_t n) { return panel_count<T>(n) * Shape<T>::COLUMNS * k; }
+/* `kind` only tells the type. */
+template <class T> ptrdiff_t panel_count(const T *, ptrdiff_t n) { return (n + Shape<T>::COLUMNS - 1) / Shape<T>::COLUMNS; }
+template <class T> ptrdiff_t packed_size(const T *kind, ptrdiff_t k, ptrdiff_t n) {
+    return panel_count(kind, n) * Shape<T>::COLUMNS * k;
+}
 
 /* One panel of the k x n matrix whose element (i, j) is b[i * by_row + j * by_column]. */
 template <class T>

@@ -107,14 +107,12 @@ def rnn_type(data, parameters, state, mode):
 def rnn_gradient(F, gs, data, parameters, state, state_cell, sequence_length, out, reserve, mode, use_sequence_length,
                  state_size, num_layers, bidirectional, p, projection_size, lstm_state_clip_min, lstm_state_clip_max,
                  lstm_state_clip_nan):
-    is_lstm = mode == "lstm"
-    inputs = [data, parameters, state, *([state_cell] if is_lstm else []),
-              *([sequence_length] if use_sequence_length else [])]
-    given = [*gs, None, None]
-    of = [out, state, state_cell] if is_lstm else [out, state]
-    grads = [F.zeros_like(x) if g is None else g for g, x in zip(given, of)]
+    g, g_state, g_cell = (*gs, None, None)[:3]
+    g = F.zeros_like(out) if g is None else g
+    g_state = F.zeros_like(state) if g_state is None else g_state
+    g_cell = F.zeros_like(state_cell) if g_cell is None and mode == "lstm" else g_cell
     return tuple(F._backward_RNN(
-        *grads, *inputs, out, reserve, mode=mode, use_sequence_length=use_sequence_length, state_size=state_size,
+        g, g_state, g_cell, data, parameters, state, state_cell, sequence_length, out, reserve, mode=mode, use_sequence_length=use_sequence_length, state_size=state_size,
         num_layers=num_layers, bidirectional=bidirectional, p=p, projection_size=projection_size,
         lstm_state_clip_min=lstm_state_clip_min, lstm_state_clip_max=lstm_state_clip_max,
         lstm_state_clip_nan=lstm_state_clip_nan))
