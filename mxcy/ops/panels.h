@@ -42,21 +42,21 @@ static void block(T *out, ptrdiff_t ld_out, const T *a, ptrdiff_t lda, const T *
     V sum[ROWS][VECTORS] = {};
     for (ptrdiff_t i = 0; i < k; i++) {
         V b[VECTORS];
-        memcpy(b, panel + i * C, sizeof b);
+#pragma GCC unroll 2
+        for (int v = 0; v < VECTORS; v++) memcpy(&b[v], panel + i * C + v * L, sizeof(V));
 #pragma GCC unroll 12
         for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 2
             for (int v = 0; v < VECTORS; v++) sum[r][v] += a[r * lda + i] * b[v];
     }
 #pragma GCC unroll 12
-    for (int r = 0; r < ROWS; r++) {
-        if (width == VECTORS * L) memcpy(out + r * ld_out, sum[r], sizeof sum[r]);
-        else {
-            T row[VECTORS * L];
-            memcpy(row, sum[r], sizeof row);
-            memcpy(out + r * ld_out, row, width * sizeof(T));
+    for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 2
+        for (int v = 0; v < VECTORS; v++) {
+            const V total = sum[r][v];              /* the sums stay in registers only if nothing takes their address */
+            const ptrdiff_t left = width - v * L;
+            memcpy(out + r * ld_out + v * L, &total, left < L ? left * sizeof(T) : sizeof total);
         }
-    }
 }
 
 template <class T, int ROWS>

@@ -14,7 +14,7 @@ rnn = Operator(
     """Recurrent layers on sequences: all steps of all layers and directions.
 
     ``data`` is (T, N, features). With H = ``state_size``, R = ``projection_size`` or else H, D directions and L layers,
-    ``out`` is (T, N, D R), ``state`` (L D, N, R) and, of an LSTM, ``state_cell`` (L D, N, H). One step, from h to h', is
+    ``out`` is (T, N, D R), ``state`` (L D, N, R) and, of an LSTM, ``state_cell`` (L D, N, H). A step from h to h' is
 
     - ``rnn_relu``, ``rnn_tanh``: h' = f(Wx + Vh), f being relu or tanh,
     - ``lstm`` [1]_: i, f, o = sigmoid(Wx + Vh), g = tanh(Wx + Vh), c' = f c + i g, h' = o tanh(c'); a projection P [2]_
@@ -40,8 +40,8 @@ rnn = Operator(
     outputs="out state_output statecell_output reserve", visible=1, random=True,
     state_size=Param(int, min=1, doc="Size of the state of each layer."),
     num_layers=Param(int, min=1, doc="Number of layers; each feeds the next."),
-    bidirectional=Param(bool, False, doc="Whether each layer has a second direction, from the end to the beginning; the "
-                                         "outputs of both are joined."),
+    bidirectional=Param(bool, False, doc="Whether each layer also runs from the end to the beginning; both outputs "
+                                         "are joined."),
     mode=Param(str, choices=tuple(GATES), doc="The kind of cell."),
     p=Param(float, 0., min=0, max=1, doc="Probability of an output of any layer but the last to be dropped, in "
                                          "training."),
@@ -82,13 +82,15 @@ def rnn_shape(data, state_size, num_layers, bidirectional, mode, p, projection_s
     gates, units, directions = GATES[mode] * state_size, projection_size or state_size, 2 if bidirectional else 1
     weights = 0
     for layer in range(num_layers):
-        weights += gates * ((directions * units if layer else features) + units) + (units * state_size if projection_size else 0)
+        inputs = directions * units if layer else features
+        weights += gates * (inputs + units) + (units * state_size if projection_size else 0)
     out = (steps, batch, directions * units)
-    state, cell = ((num_layers * directions, batch, size) for size in (units, state_size))
+    state, cell = (num_layers * directions, batch, units), (num_layers * directions, batch, state_size)
     each = gates + (state_size if mode in ("lstm", "gru") else 0)
     between = (num_layers - 1) * directions * units * (2 if p > 0 else 1)
-    shapes = dict(parameters=(directions * (weights + num_layers * 2 * gates),), state=state, out=out, state_output=state,
-                  statecell_output=(0,), reserve=(steps * batch * (num_layers * directions * each + between),))
+    shapes = dict(parameters=(directions * (weights + num_layers * 2 * gates),), state=state, out=out,
+                  state_output=state, statecell_output=(0,),
+                  reserve=(steps * batch * (num_layers * directions * each + between),))
     if mode == "lstm":
         shapes.update(state_cell=cell, statecell_output=cell)
     if use_sequence_length:
@@ -112,10 +114,10 @@ def rnn_gradient(F, gs, data, parameters, state, state_cell, sequence_length, ou
     g_state = F.zeros_like(state) if g_state is None else g_state
     g_cell = F.zeros_like(state_cell) if g_cell is None and mode == "lstm" else g_cell
     return tuple(F._backward_RNN(
-        g, g_state, g_cell, data, parameters, state, state_cell, sequence_length, out, reserve, mode=mode, use_sequence_length=use_sequence_length, state_size=state_size,
-        num_layers=num_layers, bidirectional=bidirectional, p=p, projection_size=projection_size,
-        lstm_state_clip_min=lstm_state_clip_min, lstm_state_clip_max=lstm_state_clip_max,
-        lstm_state_clip_nan=lstm_state_clip_nan))
+        g, g_state, g_cell, data, parameters, state, state_cell, sequence_length, out, reserve, mode=mode,
+        use_sequence_length=use_sequence_length, state_size=state_size, num_layers=num_layers,
+        bidirectional=bidirectional, p=p, projection_size=projection_size, lstm_state_clip_min=lstm_state_clip_min,
+        lstm_state_clip_max=lstm_state_clip_max, lstm_state_clip_nan=lstm_state_clip_nan))
 
 
 rnn.cpu = kernel.rnn
@@ -148,8 +150,8 @@ def _(data, mode):
 
 @rnn_backward.gradient
 def _(F):
-    raise MXNetError("RNN has no second derivative. Use the cells of gluon.rnn, whose gradients are made of operators, or "
-                     "leave create_graph out.")
+    raise MXNetError("RNN has no second derivative. Use the cells of gluon.rnn, whose gradients are made of operators, "
+                     "or leave create_graph out.")
 
 
 rnn_backward.cpu = kernel.rnn_backward
@@ -165,8 +167,8 @@ param_concat = Operator(
 @param_concat.infer_shape
 def _(data, dim):
     if dim != 0 or any(len(shape) != 1 for shape in data):
-        raise MXNetValueError(f"_rnn_param_concat: the arrays have shapes {data} and dim is {dim}; expected arrays of one "
-                              f"axis and dim=0")
+        raise MXNetValueError(f"_rnn_param_concat: the arrays have shapes {data} and dim is {dim}; expected arrays of "
+                              f"one axis and dim=0")
     return (sum(shape[0] for shape in data),)
 
 
