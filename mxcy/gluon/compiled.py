@@ -3,7 +3,9 @@ from mxcy.base import MXNetValueError
 from mxcy.gluon.parameter import DeferredInitializationError, Parameter
 from mxcy.gluon.structure import ARRAY, regroup
 from mxcy.graph.graph import Entry, Graph
+from mxcy.graph.interpret import interpret
 from mxcy.plan._cached import CachedOp
+from mxcy.symbol.symbol import output_name
 
 __all__ = ["Compiled"]
 
@@ -14,15 +16,18 @@ class Compiled:
     Parameters
     ----------
     trace : Trace
+    **options
+        Of the plans, see `compile_plan`.
     """
 
-    def __init__(self, trace):
+    def __init__(self, trace, **options):
         self.trace = trace
         self._params = list(trace.params.values())
         self._constants = list(trace.constants.values())
         self._out_form = trace.out_form
         names = [*trace.names, *trace.params, *trace.constants]
-        self._op = CachedOp(merged(Graph(trace.symbol.heads)), names, parameters=[*trace.params, *trace.constants])
+        self._op = CachedOp(merged(Graph(trace.symbol.heads)), names, parameters=[*trace.params, *trace.constants],
+                            **options)
         self._fixed = {}                # the arrays of parameters and constants by context
         self._changes = None            # Parameter._changes when they were fetched
 
@@ -38,6 +43,16 @@ class Compiled:
         if self._out_form is ARRAY:
             return out
         return regroup(self._out_form, iter(out if isinstance(out, list) else [out]))
+
+    def watched(self, arrays, callback, everything):
+        """The same, operator by operator: ``callback(name, operator, array)`` sees the values in between."""
+        graph = self._op.graph
+        seen = [Entry(node, i) for node in graph.nodes if everything or not node.is_variable
+                for i in range(node.n_visible)]
+        found = interpret(Graph([*graph.heads, *seen]), dict(zip(self._op.names, arrays + self.fetch(arrays))))
+        for entry, array in zip(seen, found[len(graph.heads):]):
+            callback(output_name(entry), "null" if entry.node.is_variable else entry.node.op.name, array)
+        return regroup(self._out_form, iter(found))
 
     def fetch(self, arrays):
         """The arrays of parameters and constants where those of the arguments are; completes and initializes them."""

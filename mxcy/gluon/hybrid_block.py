@@ -46,6 +46,7 @@ class HybridBlock(Block):
         self._flags = {}
         self._compiled = {}             # tuples of Compiled by the form of the arguments
         self._last = None               # one of them that is right for any single array
+        self._monitor = None            # what register_op_hook was given
 
     def __getstate__(self):
         return {**self.__dict__, "_compiled": {}, "_last": None}
@@ -67,7 +68,7 @@ class HybridBlock(Block):
         self._compiled, self._last = {}, None
 
     def hybridize(self, active=True, backend=None, clear=True, static_alloc=False, static_shape=False, inline_limit=2,
-                  forward_bulk_size=None, backward_bulk_size=None, **kwargs):
+                  forward_bulk_size=None, backward_bulk_size=None, memory_budget=None, **kwargs):
         """Run this block, with all that it contains, as one graph that is compiled for the shapes it meets.
 
         The first call makes the graph: the block is called with symbols. What Python does meanwhile is done once and
@@ -78,18 +79,22 @@ class HybridBlock(Block):
         active : bool
             False: run operator by operator again.
         backend : str, optional
-            Accepted for MXNet's sake, as are all that follow but ``clear``: plans are always static and fused.
+            Accepted for MXNet's sake, as are the flags that follow: plans are always static and fused.
         clear : bool
             Forget the graph made before.
         static_alloc, static_shape : bool
         inline_limit : int
         forward_bulk_size, backward_bulk_size : int, optional
+        memory_budget : int, optional
+            Bytes that training may keep from forward to backward; what does not fit is computed again. 0: as few as
+            can be, about the square root of the depth.
         **kwargs
             Further flags.
         """
         self._active = active
         self._flags = {"static_alloc": static_alloc, "static_shape": static_shape, "inline_limit": inline_limit,
-                       "forward_bulk_size": forward_bulk_size, "backward_bulk_size": backward_bulk_size, **kwargs}
+                       "forward_bulk_size": forward_bulk_size, "backward_bulk_size": backward_bulk_size,
+                       "memory_budget": memory_budget, **kwargs}
         if clear:
             self._clear()
         super().hybridize(active, backend=backend, clear=clear, **self._flags)
@@ -114,7 +119,8 @@ class HybridBlock(Block):
         else:
             arrays = []
             form = flatten(args, NDArray, arrays, f"the arguments of {self.name}")
-            out = self._compiled_for(form, arrays)(arrays)
+            compiled = self._compiled_for(form, arrays)
+            out = compiled(arrays) if self._monitor is None else compiled.watched(arrays, *self._monitor)
         for hook in [*self._forward_hooks.values()] if self._forward_hooks else ():
             hook(self, args, out)
         return out
@@ -202,11 +208,11 @@ class HybridBlock(Block):
                 return compiled
         trace = self._trace(form, arrays)
         trace.warn_of_unused()
-        compiled = Compiled(trace)
+        compiled = Compiled(trace, memory_budget=self._flags.get("memory_budget"))
         if len(self._compiled) >= _GRAPHS:
             self._compiled = {}
         self._compiled[form] = (compiled, *known[:_GRAPHS])
-        if form == (tuple, ARRAY) and compiled.trace.fits_all:
+        if form == (tuple, ARRAY) and trace.fits_all and self._monitor is None:
             self._last = compiled
         return compiled
 
@@ -256,6 +262,22 @@ class HybridBlock(Block):
         values.update(trace.constants)
         nd.save(f"{path}-{epoch:04d}.params",
                 {f"{'aux' if name in auxiliary else 'arg'}:{name}": value for name, value in values.items()})
+
+    def register_op_hook(self, callback, monitor_all=False):
+        """Call ``callback(name, operator, array)`` with each value in the graph, at every call from now on.
+
+        The graph is run operator by operator for it.
+
+        Parameters
+        ----------
+        callback : callable
+            Receives the value's name, such as ``dense0_fwd_output``, the operator's, and the NDArray.
+        monitor_all : bool
+            Whether variables are reported as well.
+        """
+        self._monitor, self._last = (callback, monitor_all), None
+        for child in self._children.values():
+            child.register_op_hook(callback, monitor_all)
 
     def optimize_for(self, x, *args, backend=None, clear=False, **kwargs):
         """Hybridize, and make the graph for the arguments ``x`` and ``args`` without running it.

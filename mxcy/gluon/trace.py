@@ -130,8 +130,9 @@ class Trace:
         shapes = symbol.infer_shape_partial(**{name: shape for name, (shape, _) in known.items()})[1]
         types = symbol.infer_type(**{name: dtype for name, (_, dtype) in known.items()})[1]
         if not _complete(shapes[0]):
-            raise MXNetValueError(f"{self.name}: the shape of {symbol.name!r} does not follow from what is known "
-                                  f"before the block has run; it is {shapes[0]}")
+            raise MXNetValueError(f"{self.name}: the block looks at the shape of {symbol.name!r}, which does not "
+                                  "follow from what is known. If it was called with variables, make them with their "
+                                  "shapes: var(name, shape=...)")
         return tuple(shapes[0]), dtype_name(types[0])
 
     def _known(self):

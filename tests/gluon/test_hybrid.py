@@ -457,6 +457,103 @@ def test_summary_before_and_after(capsys):
     assert net._active and net.conv._active
 
 
+def test_memory_budget_gives_the_same_gradients():
+    def make():
+        net = nn.HybridSequential()
+        net.add(*(nn.Dense(64, activation="tanh", in_units=64) for _ in range(16)))
+        return net
+    mx.random.seed(0)
+    net = make()
+    net.initialize(mx.init.Xavier())
+    results, sizes = [], []
+    for budget in (None, 0):
+        net.hybridize(memory_budget=budget)
+        results.append(run(net, x(128, 64)))
+        sizes.append(net.plans[0].plan.arena_bytes)
+    same(*results)
+    assert sizes[1] < sizes[0] / 1.5
+
+
+def test_operator_hooks_see_every_value():
+    net = Net(prefix="net_")
+    net.initialize()
+    net.hybridize()
+    a = x(2, 3, 8, 8)
+    expected = net(a).asnumpy()
+    seen = {}
+    net.register_op_hook(lambda name, operator, array: seen.update({name: (operator, array.shape)}))
+    np.testing.assert_allclose(net(a).asnumpy(), expected, rtol=1e-5, atol=1e-6)
+    assert seen["net_conv0_fwd_output"] == ("Convolution", (2, 4, 6, 6)) and "net_conv0_weight" not in seen
+    net.register_op_hook(lambda name, operator, array: seen.update({name: operator}), monitor_all=True)
+    net(a)
+    assert seen["net_conv0_weight"] == "null"
+
+
+def test_composed_with_symbols():
+    a = mx.sym.var("a", shape=(3, 5, 8))
+    out = Attention(2, 8, prefix="att_")(a)
+    assert isinstance(out, tuple) and out[0].list_arguments()[0] == "a" and "att_bias" in out[0].list_arguments()
+    with pytest.raises(ValueError, match="var\\(name, shape=...\\)"):
+        Attention(2, 8)(mx.sym.var("a"))
+
+
+def test_loops_within():
+    class Accumulate(gluon.HybridBlock):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            with self.name_scope():
+                self.dense = nn.Dense(3)
+
+        def hybrid_forward(self, F, x, state):
+            def step(item, states):
+                state = F.tanh(self.dense(item) + states[0])
+                return state * 2, [state]
+            return F.contrib.foreach(step, x, [state])
+    net = Accumulate()
+    net.initialize(mx.init.Normal(.5))
+    net.dense(x(2, 4))
+    args = x(5, 2, 4), x(2, 3)
+    expected = net(*args)
+    net.hybridize()
+    found = net(*args)
+    np.testing.assert_allclose(found[0].asnumpy(), expected[0].asnumpy(), rtol=1e-6)
+    np.testing.assert_allclose(found[1][0].asnumpy(), expected[1][0].asnumpy(), rtol=1e-6)
+
+
+def test_several_devices():
+    net = nn.Dense(3, in_units=5)
+    net.initialize(ctx=[mx.cpu(0), mx.cpu(1)])
+    net.hybridize()
+    parts = gluon.utils.split_and_load(x(4, 5), [mx.cpu(0), mx.cpu(1)])
+    with autograd.record():
+        outs = [net(part) for part in parts]
+    autograd.backward(outs)
+    for part, out, grad in zip(parts, outs, net.weight.list_grad()):
+        assert out.context == part.context
+        np.testing.assert_allclose(grad.asnumpy(), np.tile(part.asnumpy().sum(0), (3, 1)), rtol=1e-5)
+    with pytest.raises(ValueError, match="on one device"):
+        add = nn.HybridLambda(lambda F, a, b: a + b)
+        add.hybridize()
+        add(*parts)
+
+
+def test_gradients_of_gradients():
+    found = []
+    mx.random.seed(0)
+    net = nn.Dense(1, activation="tanh", in_units=2)
+    net.initialize(mx.init.Normal(1))
+    a = nd.array([[.3, .4]])
+    a.attach_grad()
+    for hybrid in (False, True):
+        net.hybridize(hybrid)
+        with autograd.record():
+            slope = autograd.grad(net(a), a, create_graph=True)[0]
+            total = (slope * slope).sum()
+        total.backward()
+        found.append(a.grad.asnumpy())
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
 def test_optimize_for_makes_the_graph():
     net = Net()
     net.initialize()
