@@ -18,6 +18,11 @@ from mxcy.ops._rows cimport MAX_OPERANDS, Rows, make_rows
 
 from mxcy.ops.packing import every
 
+cdef extern from "omp.h" nogil:
+    int omp_get_num_procs()
+
+cdef int PROCESSORS = omp_get_num_procs()
+
 cdef enum:
     TILE = 512                      # elements of a block
     SPLIT = 8192                    # that a thread takes at least
@@ -228,6 +233,11 @@ cdef inline void store(const Job* job, char* out, const char* x, Py_ssize_t n) n
         memcpy(out, x, n * job.size)
 
 
+cdef inline Py_ssize_t most_parts(Py_ssize_t n) noexcept nogil:
+    """Into how many parts n elements are cut at most. Scratch is for so many: a later call may have more threads."""
+    return min((n + SPLIT - 1) // SPLIT, <Py_ssize_t>PROCESSORS)
+
+
 cdef int fused_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     cdef const Program* p = <const Program*>call.params
     cdef const Tensor* operands[MAX_OPERANDS]
@@ -254,7 +264,7 @@ cdef int fused_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcep
         job.direct[i] = job.size == job.width
         for k in range(p.inputs if p.late[i] else 0):
             job.direct[i] = job.direct[i] and inputs[k].data != outputs[i].data
-    parts = min(<Py_ssize_t>call.threads, (n + SPLIT - 1) // SPLIT)
+    parts = min(<Py_ssize_t>call.threads, most_parts(n))
     bytes_ = room(p, job.width)
     if parts == 1:
         run_blocks(&job, <char*>call.workspace, 0, n)
@@ -266,7 +276,7 @@ cdef int fused_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcep
 
 
 cdef Py_ssize_t fused_workspace(const Tensor* inputs, const Tensor* outputs, Call* call) noexcept nogil:
-    return room(<const Program*>call.params, width_of(outputs[0].dtype)) * call.threads
+    return room(<const Program*>call.params, width_of(outputs[0].dtype)) * most_parts(outputs[0].size)
 
 
 cdef double fused_flops(const Tensor* inputs, const Tensor* outputs, const Call* call) noexcept nogil:

@@ -149,3 +149,14 @@ def test_no_gradient():
         y = F._fused_pointwise(x, program='{"inputs": 1, "steps": [["exp", [0], {}]], "outputs": [1]}')
     with pytest.raises(mx.base.MXNetError, match="put together after differentiation"):
         y.backward()
+
+
+def test_more_threads_than_at_first():
+    """Scratch memory is sized when a signature is first seen; threadpoolctl may allow more threads later."""
+    limits = pytest.importorskip("threadpoolctl").threadpool_limits
+    program = Program(2, (Step(lookup("broadcast_add"), (0, 1), 0., {}), Step(lookup("gamma"), (2,), 0., {})), (3,))
+    arrays = [mx.nd.random.uniform(1, 2, shape=shape) for shape in ((200, 999), (999,))]
+    with limits(1):
+        first = fused(program, arrays)
+        mx.nd.waitall()
+    same_bits(fused(program, arrays), first)
