@@ -178,6 +178,10 @@ class Function:
     def __call__(self, *inputs):
         if self._used:
             raise MXNetError(f"{type(self).__name__}: each instance of a Function can be called once; make a new one")
+        for array in inputs:
+            if not isinstance(array, NDArray):
+                raise MXNetTypeError(f"{type(self).__name__}: an input is {type(array).__name__}; expected an NDArray. "
+                                     f"In graphs, and so in hybridized blocks, use a custom operator, see mx.operator.")
         self._used = True
         with pause(train_mode=is_training()):
             outputs = self.forward(*inputs)
