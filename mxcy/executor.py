@@ -1,4 +1,6 @@
 """Executor: a symbol bound to arrays."""
+from collections import Counter
+
 from mxcy import autograd, nd
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import Context, current_context
@@ -6,7 +8,7 @@ from mxcy.dtype import dtype_name
 from mxcy.graph.graph import Entry, Graph
 from mxcy.graph.infer import infer_shapes, infer_types, is_complete
 from mxcy.graph.interpret import interpret, needs_interpreter
-from mxcy.graph.lower import lower
+from mxcy.graph.lower import TooLong, lower
 from mxcy.imperative._tape import detach, mark_variable
 from mxcy.plan._cached import Prepared
 from mxcy.plan._plan import Execution
@@ -43,6 +45,9 @@ class Executor:
     def __init__(self, symbol, ctx, args, args_grad, grad_req, aux_states):
         self._symbol, self._ctx = symbol, ctx
         self._names, self._aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
+        twice = [name for name, count in Counter([*self._names, *self._aux_names]).items() if count > 1]
+        if twice:
+            raise MXNetValueError(f"bind: there are several variables named {twice[0]!r}; give each a name of its own")
         self.arg_arrays, self.grad_arrays, self.aux_arrays = list(args), list(args_grad), list(aux_states)
         self._grad_req = dict(zip(self._names, grad_req))
         self.arg_dict = dict(zip(self._names, self.arg_arrays))
@@ -97,10 +102,13 @@ class Executor:
                 raise MXNetValueError(f"forward: {name} has shape {tuple(value.shape)}; it is bound as {target.shape}. "
                                       f"Use reshape() for another size.")
             target[:] = value
-        if self._interpreted:
-            return self._interpret(is_train, is_train)
-        self._run_forward(is_train, is_train and any(req != "null" for req in self._grad_req.values()))
-        return self.outputs
+        if not self._interpreted:
+            try:
+                self._run_forward(is_train, is_train and any(req != "null" for req in self._grad_req.values()))
+                return self.outputs
+            except TooLong:
+                self._interpreted = True
+        return self._interpret(is_train, is_train)
 
     def backward(self, out_grads=None, is_train=True):
         """Compute the gradients of the arguments whose ``grad_req`` is not 'null'.

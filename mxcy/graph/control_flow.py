@@ -3,12 +3,14 @@
 An input of such a graph is an input of the node; which, the parameters ``..._locs`` say. In a plan ``_foreach`` is
 unrolled, as its length is known where shapes are; the other two are run by the interpreter.
 """
+from weakref import WeakKeyDictionary
+
 from mxcy.base import MXNetValueError
 from mxcy.graph.build import Value
 from mxcy.graph.graph import Entry
 from mxcy.graph.infer import infer_shapes, infer_types
 from mxcy.graph.interpret import interpret
-from mxcy.graph.lower import lower
+from mxcy.graph.lower import TooLong, lower
 from mxcy.imperative._function import F as ND
 from mxcy.ndarray._ndarray import NDArray
 from mxcy.ops.operator import Operator
@@ -128,6 +130,9 @@ COND.rule("check_node", cond_of)
 # -- shapes and dtypes -------------------------------------------------------------------------------------------------
 # Written once for both.
 
+_FOUND = WeakKeyDictionary()            # graph within -> {(function, what was known): result}
+
+
 def same(value):
     return value
 
@@ -151,13 +156,23 @@ class Inference:
             value = part[at][0] if at in part else self.given[at]
             if value is not None:
                 known[name] = value
-        found = self.look(body.graph, known)
+        found = self.remembered(body.graph, known)
         for variable, at in zip(body.graph.variables, body.where):
             value = found[Entry(variable, 0)]
             if value is not None:
                 back = part[at][1] if at in part else same
                 self.put(self.node.inputs[at], back(value))
         return [found[head] for head in body.graph.heads]
+
+    def remembered(self, graph, known):
+        """The inference of a graph within: each level asks several times, so nested ones would be asked too often."""
+        results = _FOUND.setdefault(graph, {})
+        key = self.look, frozenset(known.items())
+        if key not in results:
+            if len(results) >= 16:
+                results.clear()
+            results[key] = self.look(graph, known)
+        return results[key]
 
     def put(self, entry, value):
         """Note what is known of a value."""
@@ -269,10 +284,14 @@ def loop(F, node, values, run):
     return [F.stack(*column, axis=0) for column in zip(*rows)] + states
 
 
-def expand_foreach(F, node, values):
+def expand_foreach(F, node, values, room):
     """Unroll the loop into a typed graph."""
+    room[0] -= values[0].shape[0] * len(node.subgraphs[0].nodes) if values and values[0].shape else 0
+    if room[0] < 0:
+        raise TooLong(f"node {node.name!r}: a loop of {values[0].shape[0]} iterations is not unrolled")
+
     def run(graph, bound):
-        heads = lower(graph, {}, {name: value.entry for name, value in bound.items()}).heads
+        heads = lower(graph, {}, {name: value.entry for name, value in bound.items()}, room).heads
         return [Value(entry, F) for entry in heads]
     return loop(F, node, values, run)
 

@@ -22,6 +22,7 @@ ALIKE = (same_shape, elementwise_shape)
 #: What stands for an unknown size when a rule is tried: sizes of the result that do not depend on it are known. The
 #: first two divide well; with 1, which is left out where it does not fit, ends of slices do not count as sizes.
 TRIED = (5040, 10080, 1)
+MAX_NDIM = 32                           # as in _types.pxd
 #: Dtypes as the attribute ``__dtype__`` has them.
 BY_FLAG = {str(flag): name for flag, name in NAMES.items()}
 
@@ -55,6 +56,9 @@ class Table:
         old = self.values[entry]
         if value is None or value == old:
             return
+        if len(value) > MAX_NDIM and isinstance(value, tuple):
+            raise MXNetValueError(f"{entry.node.name!r} has {len(value)} axes ({self.said(origin)}); at most "
+                                  f"{MAX_NDIM} are possible")
         merged = value if old is None else self.merge(old, value)
         if merged is None:
             raise MXNetValueError(f"{entry.node.name!r} has {self.what} {old} ({self.said(self.origins[entry])}), but "

@@ -4,10 +4,16 @@ from mxcy.graph.build import Builder, Value, compose, make
 from mxcy.graph.graph import Entry, Node
 from mxcy.graph.infer import infer_shapes, is_complete
 
-__all__ = ["lower"]
+__all__ = ["TooLong", "lower"]
+
+UNROLLED = 30_000               # nodes that loops may become; interpreting them is better than planning more
 
 
-def lower(graph, types, values=None):
+class TooLong(MXNetError):
+    """A loop is too long to be unrolled."""
+
+
+def lower(graph, types, values=None, room=None):
     """A typed copy of a graph.
 
     Parameters
@@ -17,6 +23,8 @@ def lower(graph, types, values=None):
         Shape and dtype of each variable.
     values : dict of str to Entry, optional
         Entries of a typed graph in place of variables.
+    room : list of int, optional
+        How many nodes loops may still become, which is counted down.
 
     Returns
     -------
@@ -26,7 +34,11 @@ def lower(graph, types, values=None):
     ------
     ValueError
         If a variable has no type, or the inputs of a node do not go together.
+    TooLong
+        If loops would become too many nodes.
     """
+    room = [UNROLLED] if room is None else room
+
     unsettled = [node for node in graph.nodes if node.op is not None and not node.inputs and
                  any(n < 1 for n in node.params.get("shape") or ())]
     settled = infer_shapes(graph, {name: shape for name, (shape, _) in types.items()}) if unsettled else {}
@@ -45,7 +57,7 @@ def lower(graph, types, values=None):
             given = [Value(entry, builder) for entry in inputs]
             try:
                 if "expand" in rules:                   # control flow: the rule sees the node with its subgraphs
-                    result = rules["expand"](builder, node, given)
+                    result = rules["expand"](builder, node, given, room)
                 else:
                     result = compose(node.op, given, node.params, builder)
             except MXNetError as error:

@@ -5,7 +5,7 @@ from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.graph.build import Builder, Value
 from mxcy.graph.graph import Entry, Node
 from mxcy.imperative import _custom
-from mxcy.operator.custom import PROPS
+from mxcy.operator.custom import PROPS, CustomOpProp
 from mxcy.operator.invocation import Invocation, ask, call_now, infer_shapes, infer_types, marks
 from mxcy.ops.operator import Operator
 from mxcy.ops.param import Param
@@ -17,24 +17,26 @@ _MOST_OUTPUTS = 32
 
 # -- in plans ----------------------------------------------------------------------------------------------------------
 
-class _Object(Param):
-    """A parameter that is any Python object; of operators that only other code makes."""
+class _Prop(Param):
+    """A parameter that no text spells: operators with it are made here alone, their kernels trust their inputs."""
 
     def __init__(self):
-        super().__init__(object)
+        super().__init__(CustomOpProp)
 
     def parse(self, value, where):
+        if not isinstance(value, CustomOpProp):
+            raise MXNetTypeError(f"{where}: this operator is made in plans only; use Custom")
         return value
 
 
 FORWARD = Operator("_custom_forward", "*data", """The forward half of a custom operator.
 
 The first input holds the `Invocation`; then come the inputs and the auxiliary states.""",
-                   outputs=" ".join(f"out{i}" for i in range(_MOST_OUTPUTS)), prop=_Object())
+                   outputs=" ".join(f"out{i}" for i in range(_MOST_OUTPUTS)), prop=_Prop())
 BACKWARD = Operator("_custom_backward", "*data", """The backward half of a custom operator.
 
 The inputs are the one with the `Invocation`, gradients of the outputs if they are used, the outputs, and the inputs of
-forward, for each of which ``needs`` holds a letter.""", needs=Param(str))
+forward, for each of which ``needs`` holds a letter.""", needs=Param(str), prop=_Prop())
 FORWARD.cpu, BACKWARD.cpu = _custom.FORWARD, _custom.BACKWARD
 
 
@@ -72,7 +74,7 @@ def differentiate(F, gs, data, prop, needs, *outputs):
     top = []
     if uses_top(prop):
         top = [F.zeros_like(value) if g is None else g for g, value in zip(gs, outputs)]
-    grads = F._custom_backward(data[0], *top, *outputs, *data[1:], needs=letters)
+    grads = F._custom_backward(data[0], *top, *outputs, *data[1:], needs=letters, prop=prop)
     grads = iter(grads if isinstance(grads, list) else [grads])
     return [None, *(next(grads) if need == "1" else None for need in letters)]
 

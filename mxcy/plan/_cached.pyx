@@ -12,6 +12,7 @@ from mxcy.plan._plan cimport Execution, Plan
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.graph.graph import Graph
 from mxcy.graph.interpret import interpret, needs_interpreter
+from mxcy.graph.lower import TooLong
 from mxcy.imperative._function import F
 from mxcy.imperative._tape import attach_function
 from mxcy.plan.compile import compile_plan, gradient_graph
@@ -235,7 +236,11 @@ cdef class CachedOp:
                 raise MXNetTypeError(f"CachedOp: an input is {type(item).__name__}; expected an NDArray")
         if self.interpreted:
             return interpret(self.graph, dict(zip(self.names, arrays)))
-        c = self.compiled(arrays, flags)
+        try:
+            c = self.compiled(arrays, flags)
+        except TooLong:
+            self.interpreted = True
+            return interpret(self.graph, dict(zip(self.names, arrays)))
         execution = Execution.__new__(Execution, c.plan, len(c.wanted) > 0)
         for at in c.positions:
             array = <NDArray>arrays[at]

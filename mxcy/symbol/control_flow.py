@@ -112,8 +112,9 @@ def pair(what, result):
 def make(operator, graphs, inputs, **params):
     """The node, as symbols, one for each output."""
     params = {key: str(value) for key, value in params.items()}
-    node = apply(lookup(operator), operator, inputs, {**params, "num_args": len(graphs) + len(inputs)})
-    node.subgraphs = tuple(graphs)
+    node = apply(lookup(operator), operator, [], params)
+    node.attrs["num_args"] = str(len(graphs) + len(inputs))     # MXNet counts both
+    node.inputs, node.subgraphs = list(inputs), tuple(graphs)
     return [Symbol([Entry(node, i)]) for i in range(node.n_outputs)]
 
 

@@ -27,6 +27,6 @@ def Custom(*data, op_type=None, name=None, attr=None, **kwargs):
     """
     given, params, prop = arrange(Symbol, data, {"op_type": op_type, **kwargs})
     node = apply(CUSTOM, "custom", [], params, name, attr)
-    node.inputs = [one(given[key]) if key in given else created(node, key)
-                   for key in CUSTOM.input_names({"prop": prop})]
+    names = CUSTOM.input_names({"prop": prop})
+    node.inputs = [one(given[key]) if key in given else created(node, key) for key in names]
     return Symbol.of_node(node)

@@ -13,6 +13,8 @@ __all__ = ["dumps", "loads"]
 VERSION = 10901                 # MXNet 1.9.1, whose form is written
 #: Operators that have other numbers of outputs, with the hidden ones, in MXNet than here.
 OUTPUTS = {"L2Normalization": 2, "LRN": 2, "sort": 2}
+DEEP = 32                       # subgraphs within subgraphs that a file may have
+MANY = 100_000                  # outputs of one node
 LONG = 10                       # items that a list has on one line at most
 
 
@@ -102,14 +104,16 @@ def version_of(data):
     try:
         version = data["attrs"]["mxnet_version"][1]
         version = int(version)
-    except (KeyError, TypeError, IndexError, ValueError):
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError):
         version = 800
     if version < VERSION // 100 * 100:
         logging.info("Loading symbol saved by version %d.%d.%d", version // 10000, version // 100 % 100, version % 100)
     return version
 
 
-def read_graph(data, version):
+def read_graph(data, version, depth=0):
+    if depth > DEEP:
+        raise MXNetValueError(f"symbol file: graphs within graphs are nested more than {DEEP} deep")
     nodes = []
     for number, item in enumerate(field(data, "nodes", list, "the file")):
         where = f"node {number}"
@@ -125,7 +129,8 @@ def read_graph(data, version):
                 raise MXNetValueError(f"symbol file: {key} of {where} ({name!r}) must map names to text")
             node.attrs.update(given)
         node.inputs = entries
-        node.subgraphs = tuple(read_graph(subgraph, version) for subgraph in item.get("subgraphs") or ())
+        node.subgraphs = tuple(read_graph(subgraph, version, depth + 1)
+                               for subgraph in field({"subgraphs": [], **item}, "subgraphs", list, where))
         upgrade(node, version, old_form="param" in item or "attr" in item)
         check(node)
         nodes.append(node)
@@ -164,6 +169,9 @@ def check(node):
     """Parameters and number of inputs must be right."""
     if node.op is None:
         return
+    if node.n_outputs > MANY:
+        raise MXNetValueError(f"symbol file: node {node.name!r} ({node.op.name}) has {node.n_outputs} outputs; at most "
+                              f"{MANY} are possible")
     if "check_node" in node.op.rules:                   # operators with graphs of their own
         node.op.rules["check_node"](node)
     expected = node.op.input_names(node.params, len(node.inputs)) if not node.op.variadic else node.inputs
