@@ -180,7 +180,8 @@ cdef char* large_new(int* index) noexcept nogil:
             break
     classes[index[0]].in_use += 1
     large_in_use += class_size(index[0])
-    room = max(large_peak, large_in_use) * 5 // 4 - large_in_use
+    room = max(large_peak, large_in_use)            # kept above that: a quarter, which one large block may fill
+    room += max(room // 4 - class_size(wanted), 0) - large_in_use
     if block != NULL:
         large_peak = max(large_peak, large_in_use)
     spin_unlock(&large_lock)
