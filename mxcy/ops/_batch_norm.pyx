@@ -32,6 +32,7 @@ ctypedef fused real:
 
 cdef enum:
     COLUMNS = 64                        # WIDTH of norm.h
+    LINE = 16                           # columns that fill a cache line
 
 cdef struct Params:
     double eps
@@ -63,15 +64,24 @@ cdef void normalize_channels(const real* x, const real* gamma, const real* beta,
                           scale[c] if p.fix_gamma else scale[c] * gamma[c], beta[c])
 
 
+cdef int columns(Py_ssize_t n, int threads) noexcept nogil:
+    """How many of n columns to take at once, so that all threads have some; results do not depend on it."""
+    cdef int width = COLUMNS
+    while width > LINE and (n + width - 1) // width < threads:
+        width //= 2
+    return width
+
+
 cdef void normalize_columns(const real* x, const real* gamma, const real* beta, const real* moving_mean,
                             const real* moving_var, real* y, real* mean, real* scale, View v, const Params* p,
-                            bint batch, Py_ssize_t first) noexcept nogil:
-    """Up to `COLUMNS` neighbouring channels, which are the last axis."""
-    cdef int width = <int>min(COLUMNS, v.n - first), j
+                            bint batch, Py_ssize_t first, int width) noexcept nogil:
+    """Up to ``width`` neighbouring channels, which are the last axis."""
+    cdef int j
     cdef double means[COLUMNS]
     cdef double squares[COLUMNS]
     cdef real scales[COLUMNS]
     cdef Py_ssize_t i
+    width = <int>min(width, v.n - first)
     if batch:
         column_moments(x + first, v.outer, v.n, width, means, squares)
     for j in range(width):
@@ -89,6 +99,7 @@ cdef void batch_norm_forward(const Tensor* inputs, Tensor* outputs, Call* call, 
     cdef const Params* p = <const Params*>call.params
     cdef View v = around(&inputs[0], p.axis)
     cdef bint batch = call.train and p.batch and inputs[0].size > 0
+    cdef int width = columns(v.n, call.threads)
     cdef Py_ssize_t c
     cdef real* x = <real*>inputs[0].data
     cdef real* gamma = <real*>inputs[1].data
@@ -101,9 +112,9 @@ cdef void batch_norm_forward(const Tensor* inputs, Tensor* outputs, Call* call, 
     if v.inner != 1:
         normalize_channels(x, gamma, beta, moving_mean, moving_var, y, mean, scale, v, p, batch, call.threads)
         return
-    for c in prange((v.n + COLUMNS - 1) // COLUMNS, num_threads=call.threads, schedule="static",
+    for c in prange((v.n + width - 1) // width, num_threads=call.threads, schedule="static",
                     use_threads_if=call.threads > 1):
-        normalize_columns(x, gamma, beta, moving_mean, moving_var, y, mean, scale, v, p, batch, c * COLUMNS)
+        normalize_columns(x, gamma, beta, moving_mean, moving_var, y, mean, scale, v, p, batch, c * width, width)
 
 
 cdef int batch_norm_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
@@ -128,8 +139,8 @@ cdef void finish_channel(double total, double product, real mean, real scale, re
 
 cdef void batch_norm_columns(const real* g, const real* x, const real* gamma, const real* mean, const real* scale,
                              real* moving_mean, real* moving_var, real* out, real* dgamma, real* dbeta, View v,
-                             const Params* p, Py_ssize_t first) noexcept nogil:
-    cdef int width = <int>min(COLUMNS, v.n - first), j
+                             const Params* p, Py_ssize_t first, int width) noexcept nogil:
+    cdef int j
     cdef double sums[COLUMNS]
     cdef double products[COLUMNS]
     cdef real terms[3]
@@ -137,6 +148,7 @@ cdef void batch_norm_columns(const real* g, const real* x, const real* gamma, co
     cdef real a[COLUMNS]
     cdef real b[COLUMNS]
     cdef Py_ssize_t i, c
+    width = <int>min(width, v.n - first)
     column_sums(g + first, x + first, <const real*>NULL, v.outer, v.n, width, mean + first, sums, products)
     for j in range(width):
         c = first + j
@@ -152,6 +164,7 @@ cdef void batch_norm_columns(const real* g, const real* x, const real* gamma, co
 cdef void batch_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call, real* _) noexcept nogil:
     cdef const Params* p = <const Params*>call.params
     cdef View v = around(&inputs[1], p.axis)
+    cdef int width = columns(v.n, call.threads)
     cdef Py_ssize_t c
     cdef real* g = <real*>inputs[0].data
     cdef real* x = <real*>inputs[1].data
@@ -168,9 +181,10 @@ cdef void batch_norm_gradient(const Tensor* inputs, Tensor* outputs, Call* call,
             batch_norm_channel(g + c * v.inner, x + c * v.inner, gamma[c], mean[c], scale[c], &moving_mean[c],
                                &moving_var[c], out + c * v.inner, &dgamma[c], &dbeta[c], v, p)
         return
-    for c in prange((v.n + COLUMNS - 1) // COLUMNS, num_threads=call.threads, schedule="static",
+    for c in prange((v.n + width - 1) // width, num_threads=call.threads, schedule="static",
                     use_threads_if=call.threads > 1):
-        batch_norm_columns(g, x, gamma, mean, scale, moving_mean, moving_var, out, dgamma, dbeta, v, p, c * COLUMNS)
+        batch_norm_columns(g, x, gamma, mean, scale, moving_mean, moving_var, out, dgamma, dbeta, v, p, c * width,
+                           width)
 
 
 cdef void batch_norm_channel(const real* g, const real* x, real gamma, real mean, real scale, real* moving_mean,

@@ -60,6 +60,8 @@ cdef extern from *:
     int dnnl_primitive_desc_destroy(dnnl_primitive_desc_t) nogil
     int dnnl_primitive_desc_query(dnnl_primitive_desc_t, dnnl_query_t, int, void*) nogil
     const_dnnl_memory_desc_t dnnl_primitive_desc_query_md(dnnl_primitive_desc_t, dnnl_query_t, int) nogil
+    int dnnl_sgemm(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t, const float*, int64_t, float,
+                   float*, int64_t) nogil
     int dnnl_reorder_primitive_desc_create(dnnl_primitive_desc_t*, const_dnnl_memory_desc_t, dnnl_engine_t,
                                            const_dnnl_memory_desc_t, dnnl_engine_t, dnnl_primitive_attr_t) nogil
     int dnnl_convolution_forward_primitive_desc_create(

@@ -56,3 +56,7 @@ cdef int convolve(const Convolution* c, float* data, float* weight, float* bias,
 cdef size_t prepared_bytes(const Convolution* c) noexcept nogil
 # Put weights, which lie as c.weights says, into that layout; status as of `convolve`.
 cdef int prepare_weights(const Convolution* c, float* weight, float* out) noexcept nogil
+
+# out = a.T @ b for a of (k, m) and b of (k, n): the product that sums over the longest axis. 0, or 1 having done nothing.
+cdef int product_of_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, float* out,
+                            int threads) noexcept nogil

@@ -492,6 +492,17 @@ cdef int prepare_weights(const Convolution* c, float* weight, float* out) noexce
     return status
 
 
+cdef int product_of_columns(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const float* a, const float* b, float* out,
+                            int threads) noexcept nogil:
+    cdef int before = openmp.omp_get_max_threads(), status
+    if before != threads:
+        openmp.omp_set_num_threads(threads)
+    status = dnnl_sgemm(b"T", b"N", m, n, k, 1, a, m, b, n, 0, out, n)
+    if before != threads:
+        openmp.omp_set_num_threads(before)
+    return status != 0
+
+
 def implementations():
     """Names of the oneDNN implementations that this thread has prepared; '' where it has none that we use."""
     cdef Plan* plan

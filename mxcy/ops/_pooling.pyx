@@ -116,7 +116,7 @@ cdef int run(int task, const Tensor* data, const Tensor* out, const Tensor* wher
     cdef Py_ssize_t out_size = p.out[0] * p.out[1] * p.out[2] * p.channels
     cdef Py_ssize_t planes = data.size // size if size else 0, pieces = min(planes, PIECES), piece, begin, end
     cdef Py_ssize_t room = 8 * max(3 * (p.data[2] + 2 * p.out[2] + p.channels + AHEAD),
-                                   p.kernel[0] * p.kernel[1] * p.kernel[2])
+                                   p.channels + 2 * p.kernel[0] * p.kernel[1] * p.kernel[2])
     cdef char* scratch = <char*>scratch_new(room * pieces)
     cdef char* positions = NULL
     cdef Py_ssize_t place_size = 0

@@ -50,6 +50,7 @@ static const_dnnl_memory_desc_t dnnl_absent_desc(...) { return 0; }
 #define dnnl_primitive_desc_destroy dnnl_absent
 #define dnnl_primitive_desc_query dnnl_absent
 #define dnnl_primitive_desc_query_md dnnl_absent_desc
+#define dnnl_sgemm dnnl_absent
 #define dnnl_reorder_primitive_desc_create dnnl_absent
 #define dnnl_convolution_forward_primitive_desc_create dnnl_absent
 #define dnnl_convolution_backward_data_primitive_desc_create dnnl_absent

@@ -136,24 +136,47 @@ static void mxcy_max_planes(const mxcy_pool* pool, const T* x, T* y, U* where, p
             }
 }
 
+// The maxima of one window over a vector of channels, and where they are, in registers from tap to tap.
+template <class T, class I, class U>
+static inline void mxcy_max_lanes(T* y, U* where, const T* x, const int64_t* offset, const I* tap, int64_t taps) {
+    typedef T V __attribute__((vector_size(MXCY_VECTOR_BYTES)));
+    typedef I P __attribute__((vector_size(MXCY_VECTOR_BYTES)));
+    V best = V{} - std::numeric_limits<T>::infinity(), row;
+    P at = P{} + (I)MXCY_NOWHERE;
+    for (int64_t k = 0; k < taps; k++) {
+        memcpy(&row, x + offset[k], sizeof row);
+        P more = (row > best) | ((at == (I)MXCY_NOWHERE) & (row == best));
+        at = more ? P{} + tap[k] : at;
+        best = more ? row : best;
+    }
+    memcpy(y, &best, sizeof best);
+    for (int j = 0; j < (int)(MXCY_VECTOR_BYTES / sizeof(T)); j++) where[j] = (U)at[j];
+}
+
 template <class T, class U>
 static void mxcy_max_last(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t images, char* scratch) {
     typedef typename mxcy_lane<T>::type I;
+    enum { L = MXCY_VECTOR_BYTES / sizeof(T) };
     const mxcy_pool& p = *pool;
     const int64_t C = p.channels, H = p.data[1], W = p.data[2];
-    I* at = (I*)scratch;
+    int64_t* offset = (int64_t*)scratch;
+    I *tap = (I*)(offset + mxcy_volume(p.kernel)), *at = tap + mxcy_volume(p.kernel);
     for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
         for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C, where += C) {
             mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
             mxcy_span wide(p, 2, o % p.out[2]);
-            mxcy_clear(y, at, C);
+            int64_t taps = 0, c = 0;
             for (int64_t d = deep.low; d < deep.high; d++)
                 for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++) {
-                        I k = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
-                        mxcy_max_row<T, I>(y, at, x + ((d * H + h) * W + w) * C, C, k);
+                    for (int64_t w = wide.low; w < wide.high; w++, taps++) {
+                        offset[taps] = ((d * H + h) * W + w) * C;
+                        tap[taps] = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
                     }
-            for (int64_t c = 0; c < C; c++) where[c] = (U)at[c];
+            for (; c + L <= C; c += L) mxcy_max_lanes(y + c, where + c, x + c, offset, tap, taps);
+            if (c == C) continue;
+            mxcy_clear(y + c, at, C - c);
+            for (int64_t k = 0; k < taps; k++) mxcy_max_row<T, I>(y + c, at, x + c + offset[k], C - c, tap[k]);
+            for (int64_t j = 0; j < C - c; j++) where[c + j] = (U)at[j];
         }
 }
 
