@@ -1,19 +1,20 @@
 """Optimizer states in files.
 
-Our own form is an NDArray file (`mxcy.nd.save`): the arrays by position, and one array of bytes, ``json``, that tells
-their structure and holds the optimizer's settings. Nothing in it is executed. MXNet's form is a pickle; it is read by
-an unpickler that admits arrays, numbers, texts, lists, tuples and dicts, and takes an optimizer as a dict of its
-settings.
+States alone are written as MXNet writes them: a pickle of a dict of arrays. States with the optimizer's settings have
+our own form, an NDArray file (`mxcy.nd.save`): the arrays by position, and one array of bytes, ``json``, that tells
+their structure and holds the settings. Nothing in it is executed. Pickles are read by an unpickler that admits arrays,
+numbers, texts, lists, tuples and dicts, and takes an optimizer as a dict of its settings.
 """
 import io
 import json
 import pickle
+import struct
 
 import numpy as np
 
 from mxcy import lr_scheduler, nd
 from mxcy.base import MXNetTypeError, MXNetValueError
-from mxcy.ndarray.serialization import LIST_MAGIC, array_from_record, write_list
+from mxcy.ndarray.serialization import LIST_MAGIC, array_from_record, record_of, write_list
 from mxcy.optimizer.optimizer import Optimizer
 
 #: Attributes of an optimizer that belong to the run that it is in, not to its settings.
@@ -22,7 +23,7 @@ _NOT_SETTINGS = {"param_dict", "sym_info", "_index_update_count", "allow_np_arra
 
 # -- our form ----------------------------------------------------------------------------------------------------------
 
-def dumps(states, optimizer=None):
+def dumps(states, optimizer):
     """``states`` (dict of index to None, array, or tuples of these) and the optimizer's settings as bytes."""
     arrays = []
 
@@ -33,7 +34,7 @@ def dumps(states, optimizer=None):
         return None if state is None else [outline(part) for part in state]
 
     head = {"states": [[index, outline(state)] for index, state in states.items()],
-            "optimizer": None if optimizer is None else settings_of(optimizer)}
+            "optimizer": settings_of(optimizer)}
     text = np.frombuffer(json.dumps(head).encode(), "uint8")
     file = io.BytesIO()
     write_list(file, [nd.array(text, dtype="uint8"), *arrays], ["json", *map(str, range(len(arrays)))])
@@ -129,6 +130,31 @@ def _revive(kind, settings):
 
 
 # -- MXNet's form ------------------------------------------------------------------------------------------------------
+
+def pickled(states):
+    """``states`` as the pickle that MXNet reads. It names MXNet's classes, so it is put together by hand."""
+    items = b"".join(_pickled(index) + _pickled(state) for index, state in states.items())
+    return pickle.PROTO + b"\x04" + pickle.EMPTY_DICT + pickle.MARK + items + pickle.SETITEMS + pickle.STOP
+
+
+def _pickled(value):
+    """The instructions that put ``value`` on the stack: an array, None, an index or a tuple of these."""
+    if value is None:
+        return pickle.NONE
+    if isinstance(value, int):
+        return pickle.BININT + struct.pack("<i", value)
+    if isinstance(value, str):
+        text = value.encode()
+        return pickle.BINUNICODE + struct.pack("<I", len(text)) + text
+    if isinstance(value, (tuple, list)):
+        return pickle.MARK + b"".join(map(_pickled, value)) + pickle.TUPLE
+    record = record_of(value)
+    size = pickle.BINBYTES + struct.pack("<I", len(record)) if len(record) < 1 << 32 else \
+        pickle.BINBYTES8 + struct.pack("<Q", len(record))
+    array = pickle.GLOBAL + b"mxnet.ndarray.ndarray\nNDArray\n" + pickle.NONE + pickle.TUPLE1 + pickle.REDUCE
+    content = pickle.GLOBAL + b"builtins\nbytearray\n" + size + record + pickle.TUPLE1 + pickle.REDUCE
+    return array + pickle.EMPTY_DICT + _pickled("handle") + content + pickle.SETITEM + pickle.BUILD
+
 
 class _SavedArray:
     """What the pickle of an NDArray becomes while it is read."""

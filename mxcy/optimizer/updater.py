@@ -54,7 +54,7 @@ class Updater:
 
     def get_states(self, dump_optimizer=False):
         """The states as bytes, for `set_states`; with the optimizer's settings and counts if ``dump_optimizer``."""
-        return files.dumps(self.states, self.optimizer if dump_optimizer else None)
+        return files.dumps(self.states, self.optimizer) if dump_optimizer else files.pickled(self.states)
 
     def set_states(self, states):
         """Take over states, from bytes of `get_states` or of MXNet's pickles."""
