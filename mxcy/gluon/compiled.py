@@ -1,4 +1,6 @@
 """A block's graph, ready to be called with arrays."""
+import threading
+
 from mxcy.base import MXNetValueError
 from mxcy.gluon.parameter import DeferredInitializationError, Parameter
 from mxcy.gluon.structure import ARRAY, regroup
@@ -8,6 +10,9 @@ from mxcy.plan._cached import CachedOp
 from mxcy.symbol.symbol import output_name
 
 __all__ = ["Compiled"]
+
+#: Held while parameters get their shapes and first values: several threads may make the first call.
+_COMPLETING = threading.Lock()
 
 
 class Compiled:
@@ -64,9 +69,10 @@ class Compiled:
         try:
             fixed = [param._on(param._data, context) for param in self._params]
         except DeferredInitializationError:
-            self.trace.infer_shapes()
-            for param in self._params:
-                param._finish_deferred_init()
+            with _COMPLETING:
+                self.trace.infer_shapes()
+                for param in self._params:
+                    param._finish_deferred_init()
             fixed = [param._on(param._data, context) for param in self._params]
             self._changes = Parameter._changes
         return fixed + [array.as_in_context(context) for array in self._constants]

@@ -8,7 +8,7 @@ from mxcy.gluon.block import Block
 from mxcy.gluon.compiled import Compiled
 from mxcy.gluon.parameter import DeferredInitializationError
 from mxcy.gluon.structure import ARRAY, flatten, regroup
-from mxcy.gluon.trace import Trace, current, single
+from mxcy.gluon.trace import Trace, current
 from mxcy.gluon.traced import Traced
 from mxcy.gluon.utils import shape_is_known
 from mxcy.nd import NDArray
@@ -107,7 +107,7 @@ class HybridBlock(Block):
 
     def __call__(self, *args):
         """Compute the output: `forward` or the graph, with the hooks around it."""
-        if current() is not None or not (args and isinstance(args[0], NDArray)) and _has_symbol(args):
+        if current() is not None or not (args and isinstance(args[0], NDArray)) and _has(Symbol, args):
             return self._compose(args)
         if not self._active:
             return super().__call__(*args)
@@ -129,7 +129,7 @@ class HybridBlock(Block):
         """Run `hybrid_forward`: on arrays, with the parameters that live where they are; or on symbols."""
         if isinstance(x, NDArray):
             context = x.context
-        elif _has_symbol((x, *args)):
+        elif _has(Symbol, (x, *args)):
             return self._forward_symbols(x, *args)
         else:
             context = _context_of((x, *args), self)
@@ -161,7 +161,8 @@ class HybridBlock(Block):
         params = {name: param.var() if trace is None else trace.parameter(param)
                   for name, param in self._reg_params.items()}
         with self.name_scope():
-            return self.hybrid_forward(sym, *args, **params)
+            out = self.hybrid_forward(sym, *args, **params)
+        return trace.traced(out) if _has(Traced, args) else out
 
     def _compose(self, args):
         """The results for symbols, as symbols; for `Traced` ones, as such."""
@@ -170,28 +171,22 @@ class HybridBlock(Block):
             trace = Trace(self)
             with trace.active():
                 return self._compose(args)
-        leaves = []
-        form = flatten(args, (Symbol, NDArray), leaves, f"the arguments of {self.name}")
-        leaves = [trace.constant(leaf) if isinstance(leaf, NDArray) else leaf for leaf in leaves]
-        from_arrays = any(isinstance(leaf, Traced) for leaf in leaves)
+        args = trace.stand_in(args)
+        from_arrays = _has(Traced, args)
         try:
             if type(self).infer_shape is not HybridBlock.infer_shape and \
                     not all(shape_is_known(param.shape) for param in self._reg_params.values()):
-                self.infer_shape(*regroup(form, map(trace.traced, leaves)))
+                self.infer_shape(*trace.traced(args))
             if type(self).forward is HybridBlock.forward:
-                out = self.forward(*regroup(form, iter(leaves)))
+                out = self.forward(*args)
             else:
                 with self.name_scope():
-                    out = self.forward(*regroup(form, map(trace.traced, leaves)))
+                    out = self.forward(*trace.traced(args))
         except Exception as error:
             if not getattr(error, "__notes__", None):           # the innermost block tells
                 error.add_note(_NOTE.format(kind=type(self).__name__, name=self.name))
             raise
-        if not from_arrays:
-            return out
-        results = []
-        out_form = flatten(single(out), (Symbol, NDArray), results, f"the result of {self.name}")
-        return regroup(out_form, (trace.traced(r) if isinstance(r, Symbol) else r for r in results))
+        return trace.traced(out) if from_arrays else out
 
     def _trace(self, form, arrays):
         """A new Trace for arguments."""
@@ -304,9 +299,9 @@ _NOTE = ("while {kind} {name!r} was turned into a graph: it was called with symb
          "only its children, or hybridize(False).")
 
 
-def _has_symbol(args):
-    """Whether there is a symbol among nested arguments."""
-    return any(isinstance(arg, Symbol) or isinstance(arg, (list, tuple)) and _has_symbol(arg) for arg in args)
+def _has(kind, args):
+    """Whether there is an instance of ``kind`` among nested arguments."""
+    return any(isinstance(arg, kind) or isinstance(arg, (list, tuple)) and _has(kind, arg) for arg in args)
 
 
 def _context_of(args, block):

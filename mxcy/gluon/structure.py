@@ -1,7 +1,7 @@
 """Nested arguments and results of blocks: lists and tuples of arrays, with None and plain values among them."""
 from mxcy.base import MXNetTypeError
 
-__all__ = ["ARRAY", "flatten", "regroup"]
+__all__ = ["ARRAY", "each", "flatten", "regroup"]
 
 #: What stands for an array in a form.
 ARRAY = "array"
@@ -36,6 +36,14 @@ def flatten(value, kinds, leaves, what):
         return type(value), value
     raise MXNetTypeError(f"{what} holds {type(value).__name__}; expected arrays, None, numbers and text, or lists and "
                          f"tuples of them")
+
+
+def each(function, value):
+    """A nested ``value`` in which ``function`` has replaced all that is no list or tuple."""
+    if not isinstance(value, (list, tuple)):
+        return function(value)
+    items = [each(function, item) for item in value]
+    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
 
 
 def regroup(form, leaves):

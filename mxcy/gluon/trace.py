@@ -8,7 +8,7 @@ from mxcy import sym
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.context import cpu
 from mxcy.dtype import dtype_name
-from mxcy.gluon.structure import flatten
+from mxcy.gluon.structure import each, flatten
 from mxcy.gluon.traced import Traced
 from mxcy.gluon.utils import _brief, shape_is_known
 from mxcy.graph.graph import Entry, Node
@@ -107,20 +107,13 @@ class Trace:
         return self._constant_variables[-1]
 
     def stand_in(self, value):
-        """``value`` with variables in place of arrays."""
-        if isinstance(value, NDArray):
-            return self.constant(value)
-        if isinstance(value, (list, tuple)):
-            return type(value)(map(self.stand_in, value))
-        return value
+        """A nested ``value`` with variables in place of arrays."""
+        return each(lambda item: self.constant(item) if isinstance(item, NDArray) else item, value)
 
-    def traced(self, symbol):
-        """A symbol that can be treated like an array; a list of them for several outputs."""
-        if isinstance(symbol, Traced):
-            return symbol
-        if len(symbol.heads) == 1:
-            return Traced(symbol, self)
-        return [Traced(output, self) for output in symbol]
+    def traced(self, value):
+        """A nested ``value`` with symbols that can be treated like arrays; lists of them for several outputs."""
+        return each(lambda item: Traced(item, self) if isinstance(item, Symbol) and not isinstance(item, Traced)
+                    else item, single(value))
 
     def type_of(self, symbol):
         """(shape, dtype name) of what a symbol with one output will be."""
@@ -211,10 +204,7 @@ def _complete(shape):
 
 def single(value):
     """Nested symbols in which those with several outputs are lists of them, as operators on arrays give."""
-    if isinstance(value, (list, tuple)):
-        items = map(single, value)
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    return list(value) if isinstance(value, Symbol) and len(value.heads) > 1 else value
+    return each(lambda item: list(item) if isinstance(item, Symbol) and len(item.heads) > 1 else item, value)
 
 
 def _divert(function, args, kwargs):

@@ -155,6 +155,17 @@ def test_plain_forward():
     assert len(net._compiled) == 2 and len(net._compiled[tuple, "array"]) == 2       # one graph for each shape looked at
 
 
+class Scaled(nn.Dense):
+    """Extends a layer that has a hybrid_forward."""
+
+    def forward(self, x):
+        return super().forward(x * 2)[:, ::-1] + x.shape[0]
+
+
+def test_forward_around_hybrid_forward():
+    check(lambda: Scaled(3), x(4, 5))
+
+
 class Random(gluon.HybridBlock):
     def forward(self, x):
         return x + nd.random.uniform(shape=x.shape)
@@ -378,6 +389,19 @@ def test_infer_shape_of_a_layer_that_sets_its_own():
     net.hybridize()
     assert net(x(2, 5)).shape == (2, 3)
     assert net[1].weight.shape == (6,)
+
+
+def test_threads_make_the_first_call():
+    net = Net()
+    net.initialize()
+    net.hybridize()
+    a, results = x(2, 3, 8, 8), []
+    threads = [threading.Thread(target=lambda: results.append(net(a).asnumpy())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 8 and all((result == results[0]).all() for result in results)
 
 
 def test_threads_predict_through_one_network():
