@@ -60,6 +60,8 @@ _LAZY = {
     "testing": "testing",
     "use_np_shape": "util.use_np_shape",
     "util": "util",
+    "visualization": "visualization",
+    "viz": "visualization",
 }
 
 

@@ -27,7 +27,7 @@ LAYERS = [
     "initializer lr_scheduler metric",
     "executor",
     "symbol",
-    "io optimizer sym",
+    "io optimizer sym visualization",
     "kvstore",
     "module",
     "callback monitor",

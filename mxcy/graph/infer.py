@@ -1,8 +1,8 @@
 """Shapes and dtypes of symbol graphs, from what is known of some values to all others, in both directions.
 
-An unknown size is -1, or 0 too unless arrays without elements are meant; an unknown shape is None. The operators' rules lead from inputs to outputs, and say what shapes
-other inputs must have; `infer_inputs` rules lead backwards. Each rule is applied again when one of its values becomes
-better known, until nothing does.
+An unknown size is -1, or 0 too unless arrays without elements are meant; an unknown shape is None. The operators' rules
+lead from inputs to outputs, and say what shapes other inputs must have; `infer_inputs` rules lead backwards. Each rule
+is applied again when one of its values becomes better known, until nothing does.
 """
 from collections import deque
 
@@ -12,7 +12,7 @@ from mxcy.graph.build import Builder, Value, compose
 from mxcy.graph.graph import Entry, Node
 from mxcy.ops.family import elementwise_shape, same_shape
 from mxcy.ops.infer import by_name
-from mxcy.ops.operator import call_rule
+from mxcy.ops.operator import call_rule, rule_names
 from mxcy.ops.param import literal
 
 __all__ = ["infer_shapes", "infer_types", "is_complete"]
@@ -165,9 +165,11 @@ def shapes_of(node, table):
     if "infer_inputs" in rules and table.least:
         backwards(node, table, outputs)
     inputs = [table.values[entry] for entry in node.inputs]
-    by_input, found = forwards(node, inputs, len(outputs), table)
-    for name, entry in zip(node.input_names, node.inputs) if by_input else ():
-        table.put(entry, by_input.get(name), node)
+    by_input, found, certain = forwards(node, inputs, len(outputs), table)
+    for name, entry, old in zip(node.input_names, node.inputs, inputs) if by_input else ():
+        shape = by_input.get(name)
+        if certain or shape is None or old is None or table.merge(old, shape) is not None:
+            table.put(entry, shape, node)
     for entry, shape in zip(outputs, found):
         table.put(entry, shape, node)
 
@@ -186,10 +188,12 @@ def backwards(node, table, outputs):
 
 
 def forwards(node, inputs, count, table):
-    """({input name: shape it must have}, shapes of the outputs) as far as they follow from the inputs."""
-    if all(is_complete(shape, table.least) for shape in inputs):
+    """({input name: shape it must have}, shapes of the outputs, whether nothing was guessed), as far as they follow."""
+    rule = node.op.rules.get("infer_shape")
+    named = rule_names(rule) if rule and not node.op.variadic else node.input_names
+    if all(is_complete(shape, table.least) for name, shape in zip(node.input_names, inputs) if name in named):
         try:
-            return apply_rule(node, inputs, count)
+            return *apply_rule(node, inputs, count), True
         except MXNetError as error:
             raise table.located(node, error) from None
     tries = []
@@ -199,16 +203,15 @@ def forwards(node, inputs, count, table):
             tries.append(apply_rule(node, tried, count))
         except (MXNetError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             if size != 1:
-                return {}, []                           # the rule needs more than is known
+                return {}, [], False                    # the rule needs more than is known
     by_input = {name: common([by_name_[name] for by_name_, _ in tries]) for name in tries[0][0]}
-    return by_input, [common(shapes) for shapes in zip(*(found for _, found in tries))]
+    return by_input, [common(shapes) for shapes in zip(*(found for _, found in tries))], False
 
 
 def common(shapes):
-    """What several shapes have in common; other sizes are -1. The first two must agree in rank."""
-    if shapes[0] is None or shapes[1] is None or len(shapes[0]) != len(shapes[1]):
+    """What several shapes of one rank have in common; other sizes are -1."""
+    if None in shapes or len(set(map(len, shapes))) != 1:
         return None
-    shapes = [shape for shape in shapes if shape is not None and len(shape) == len(shapes[0])]
     return tuple(sizes[0] if len(set(sizes)) == 1 else -1 for sizes in zip(*shapes))
 
 

@@ -3,7 +3,7 @@ import json
 import logging
 from json.encoder import encode_basestring as quoted
 
-from mxcy.base import MXNetTypeError, MXNetValueError, nearest
+from mxcy.base import MXNetValueError, nearest
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.ops.operator import REGISTRY
 from mxcy.symbol.compose import HIDDEN, INITIAL
@@ -95,7 +95,10 @@ def loads(text):
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise MXNetValueError(f"not a symbol file: {type(error).__name__}: {error}") from None
-    return read_graph(data, version_of(data)).heads
+    heads = read_graph(data, version_of(data)).heads
+    if not heads:
+        raise MXNetValueError("symbol file: there are no heads, that is no outputs")
+    return heads
 
 
 def version_of(data):
@@ -131,7 +134,7 @@ def read_graph(data, version, depth=0):
         node.inputs = entries
         node.subgraphs = tuple(read_graph(subgraph, version, depth + 1)
                                for subgraph in field({"subgraphs": [], **item}, "subgraphs", list, where))
-        upgrade(node, version, old_form="param" in item or "attr" in item)
+        upgrade(node, version)
         check(node)
         nodes.append(node)
     return Graph([entry_of(pair, nodes, "a head") for pair in field(data, "heads", list, "the file")])
@@ -181,15 +184,14 @@ def check(node):
                               f"expected {len(expected)}: {', '.join(map(str, expected))}")
 
 
-def upgrade(node, version, old_form):
+def upgrade(node, version):
     """Bring a node of an older version to the current form."""
-    if old_form or version < 10000:
-        for key in list(node.attrs):
-            for hidden in HIDDEN:
-                if key == hidden:
-                    node.attrs[f"__{hidden}__"] = node.attrs.pop(key)
-                elif key.endswith("_" + hidden) and not key.startswith("__") and node.op is not None:
-                    move_to_input(node, key, hidden)
+    if version < VERSION:
+        for key in HIDDEN:
+            if key in node.attrs:
+                node.attrs[f"__{key}__"] = node.attrs.pop(key)
+        if node.op is not None:
+            move_to_inputs(node)
     if node.op is None:
         return
     if version < 905 and node.op.name in ("argmax", "argmin") and node.attrs.get("axis") == "-1":
@@ -202,13 +204,13 @@ def upgrade(node, version, old_form):
             node.inputs.append(Entry(Node(None, f"{node.name}_{name}", (), attrs), 0))
 
 
-def move_to_input(node, key, hidden):
-    """``weight_lr_mult`` of a node is ``__lr_mult__`` of its weight."""
-    wanted = key[:-len(hidden) - 1]
-    value = node.attrs.pop(key)
-    try:
-        position = node.op.input_names(node.params, len(node.inputs)).index(wanted)
-    except (ValueError, MXNetTypeError):
-        return
-    if position < len(node.inputs) and node.inputs[position].node.op is None:
-        node.inputs[position].node.attrs[f"__{hidden}__"] = value
+def move_to_inputs(node):
+    """What a node says as ``weight_lr_mult`` is ``__lr_mult__`` of its weight."""
+    said = [(key, hidden) for key in node.attrs for hidden in HIDDEN if key.endswith(f"_{hidden}")]
+    values = [node.attrs.pop(key) for key, _ in said]
+    names = node.input_names if said and not node.op.variadic else ()
+    for (key, hidden), value in zip(said, values):
+        name = key[:-len(hidden) - 1]
+        position = names.index(name) if name in names else len(node.inputs)
+        if position < len(node.inputs) and node.inputs[position].node.op is None:
+            node.inputs[position].node.attrs[f"__{hidden}__"] = value
