@@ -1,5 +1,5 @@
 """Gluon: networks as Python objects."""
-from mxcy.gluon import contrib, data, loss, model_zoo, nn, utils
+from mxcy.gluon import contrib, data, loss, model_zoo, nn, rnn, utils
 from mxcy.gluon.block import *
 from mxcy.gluon.hybrid_block import *
 from mxcy.gluon.parameter import *
