@@ -367,4 +367,5 @@ def call(callbacks, epoch, nbatch, eval_metric, variables):
 
 def described(shapes):
     """A list of DataDesc from those, or from tuples of their arguments; None is an empty list."""
-    return [desc if isinstance(desc, DataDesc) else DataDesc(*desc) for desc in shapes or ()]
+    descs = [desc if isinstance(desc, DataDesc) else DataDesc(*desc) for desc in shapes or ()]
+    return [DataDesc(desc.name, tuple(map(int, desc.shape)), desc.dtype, desc.layout) for desc in descs]

@@ -135,7 +135,7 @@ def test_batches_of_other_shapes():
 def test_reshape():
     module = bound()
     module.init_params()
-    module.reshape([("data", (6, 5))], [("softmax_label", (6,))])
+    module.reshape([("data", (np.int64(6), 5))], [("softmax_label", (6,))])
     assert module.output_shapes == [("softmax_output", (6, 3))]
 
 
