@@ -14,7 +14,7 @@ from mxcy.gluon.utils import _brief, shape_is_known
 from mxcy.graph.graph import Entry, Node
 from mxcy.graph.infer import infer_types
 from mxcy.imperative._function import divert_calls
-from mxcy.imperative._state import times_asked
+from mxcy.imperative._state import Scope, is_recording, times_asked
 from mxcy.nd import NDArray
 from mxcy.symbol.symbol import Symbol
 
@@ -68,7 +68,8 @@ class Trace:
         before, _LOCAL.trace = current(), self
         asked = times_asked()
         try:
-            yield
+            with Scope(True, None):             # so that autograd.pause() within the block can be told
+                yield
         finally:
             _LOCAL.trace = before
             self._reads_mode = self._reads_mode or times_asked() != asked
@@ -225,7 +226,10 @@ def _divert(function, args, kwargs):
     if trace is None:
         return call(*args, **kwargs)
     kwargs = {key: trace.stand_in(value) for key, value in kwargs.items() if key != "ctx"}
-    return trace.traced(call(*map(trace.stand_in, args), **kwargs))
+    result = call(*map(trace.stand_in, args), **kwargs)
+    if not is_recording():                      # within autograd.pause()
+        result = sym.Group([sym.BlockGrad(output) for output in result])
+    return trace.traced(result)
 
 
 divert_calls(Symbol, _divert)

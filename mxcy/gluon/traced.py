@@ -96,6 +96,10 @@ class Traced(Symbol):
 
     as_in_ctx = as_in_context
 
+    def detach(self):
+        """The same values, through which no gradient flows."""
+        return F.BlockGrad(self)
+
     def view(self, offset, shape):
         """The elements from ``offset`` on in another shape."""
         flat = self if offset == 0 and math.prod(shape) == self.size else \

@@ -155,6 +155,19 @@ def test_plain_forward():
     assert len(net._compiled) == 2 and len(net._compiled[tuple, "array"]) == 2       # one graph for each shape looked at
 
 
+class Paused(gluon.HybridBlock):
+    """Gradients flow through one factor only."""
+
+    def forward(self, x):
+        with autograd.pause():
+            slope = nd.sigmoid(x) * 2
+        return x * slope * x.detach()
+
+
+def test_no_gradient_flows_where_recording_pauses():
+    check(Paused, x(4, 5))
+
+
 class Scaled(nn.Dense):
     """Extends a layer that has a hybrid_forward."""
 
