@@ -48,7 +48,7 @@ def user_attributes(attr):
     return found
 
 
-def apply(op, hint, inputs, params, name=None, attr=None):
+def apply(op, hint, inputs, params, name=None, attr=None, by_position=()):
     """A node that applies an operator.
 
     Parameters
@@ -63,6 +63,8 @@ def apply(op, hint, inputs, params, name=None, attr=None):
     name : str, optional
     attr : dict, optional
         Attributes.
+    by_position : sequence of Entry or None
+        More inputs, in the order of those that the operator has with these parameters.
 
     Returns
     -------
@@ -80,6 +82,9 @@ def apply(op, hint, inputs, params, name=None, attr=None):
     parsed = node.params                                # wrong parameters are errors now, at the user's line
     if isinstance(inputs, dict):
         names = op.input_names(parsed)
+        if len(by_position) > len(names):
+            raise MXNetTypeError(f"{op.name}: {len(by_position)} inputs given; expected {', '.join(names)}")
+        inputs = {**inputs, **{n: entry for n, entry in zip(names, by_position) if entry is not None}}
         if "inputs_given" not in op.rules:              # an optional input is there if it was given
             names = [n for n in names if n not in op.optional_inputs or n in inputs]
         extra = [n for n in inputs if n not in names]
@@ -165,7 +170,11 @@ class SymbolFunction:
                 raise MXNetTypeError(f"{self.__name__}: {key} is given twice")
             given[key] = value
         given.update(kwargs)
-        inputs = {key: self._entry(key, given[key], Symbol) for key in op.inputs if given.get(key) is not None}
+        inputs = {key: self._entry(key, kwargs[key], Symbol) for key in op.inputs if kwargs.get(key) is not None}
+        by_position = [value if value is None else self._entry(key, value, Symbol)
+                       for key, value in zip(op.inputs, args)]
+        while by_position and by_position[-1] is None:
+            by_position.pop()
         params = {}
         for key, value in given.items():
             if key in op.inputs:
@@ -177,7 +186,7 @@ class SymbolFunction:
             params[key] = dtype_name(value) if is_dtype else value
         if "ctx" in params:
             params["ctx"] = str(params["ctx"])
-        return Symbol.of_node(apply(op, self._hint, inputs, params, name, attr))
+        return Symbol.of_node(apply(op, self._hint, inputs, params, name, attr, by_position))
 
     def _entry(self, key, value, Symbol):
         if not isinstance(value, Symbol):

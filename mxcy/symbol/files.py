@@ -31,8 +31,7 @@ def plain(graph):
     pointers = [0]
     nodes = []
     for node in graph.nodes:
-        count = OUTPUTS.get(node.op.name) if node.op else None
-        pointers.append(pointers[-1] + (count or node.n_outputs))
+        pointers.append(pointers[-1] + outputs_in_mxnet(node))
         item = {"op": node.op.name if node.op else "null", "name": node.name}
         if node.attrs:
             item["attrs"] = dict(sorted(node.attrs.items()))
@@ -43,6 +42,13 @@ def plain(graph):
         nodes.append(item)
     return {"nodes": nodes, "arg_nodes": [i for i, node in enumerate(graph.nodes) if node.op is None],
             "node_row_ptr": pointers, "heads": [[number[entry.node], entry.index, 0] for entry in graph.heads]}
+
+
+def outputs_in_mxnet(node):
+    """How many outputs a node has in MXNet, with the hidden ones."""
+    if node.op is not None and node.op.name == "RNN":
+        return node.n_visible
+    return (node.op and OUTPUTS.get(node.op.name)) or node.n_outputs
 
 
 def auxiliary_positions(node):

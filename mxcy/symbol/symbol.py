@@ -11,7 +11,7 @@ from mxcy.ndarray.arithmetic import NUMBER
 from mxcy.ndarray.serialization import replacing
 from mxcy.ops.operator import REGISTRY
 from mxcy.symbol.compose import HIDDEN, apply, text, user_attributes
-from mxcy.symbol.files import OUTPUTS, auxiliary_positions, dumps, loads
+from mxcy.symbol.files import auxiliary_positions, dumps, loads, outputs_in_mxnet
 
 __all__ = ["Group", "Symbol", "fromjson", "load", "load_json", "var"]
 
@@ -476,8 +476,7 @@ def output_name(entry):
         return f"{node.name}_{'output' if name == 'out' else name}"
     if node.op.name == "make_loss":
         return f"{node.name}_loss"
-    count = OUTPUTS.get(node.op.name) or node.n_outputs
-    return f"{node.name}_output{index if count > 1 else ''}"
+    return f"{node.name}_output{index if outputs_in_mxnet(node) > 1 else ''}"
 
 
 def readable(node):
