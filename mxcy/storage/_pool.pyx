@@ -73,7 +73,7 @@ cdef char* block_new(Py_ssize_t nbytes, int* index) noexcept nogil:
         return NULL
     index[0] = class_of(nbytes)
     if index[0] >= LARGE:
-        return large_new(index)
+        return large_new(nbytes, index)
     slot = &classes[index[0]]
     spin_lock(&slot.lock)
     block = slot.head
@@ -146,8 +146,8 @@ cdef void shrink(int64_t most) noexcept nogil:
         munmap(block, mapped_size(oldest))
 
 
-cdef char* map_block(size_t nbytes) noexcept nogil:
-    """Fresh memory that begins where a huge page does."""
+cdef char* map_block(size_t nbytes, size_t used) noexcept nogil:
+    """Fresh memory that begins where a huge page does; no huge page lies beyond what is used."""
     cdef size_t huge = 1 << 21, skip
     cdef char* block
     if nbytes < 2 * huge:
@@ -161,11 +161,11 @@ cdef char* map_block(size_t nbytes) noexcept nogil:
         munmap(block, skip)
     if huge - skip:
         munmap(block + skip + nbytes, huge - skip)
-    madvise(block + skip, nbytes, MADV_HUGEPAGE)        # advice only: where there are no huge pages nothing is lost
+    madvise(block + skip, used // huge * huge, MADV_HUGEPAGE)        # advice only: where there are no huge pages nothing is lost
     return block + skip
 
 
-cdef char* large_new(int* index) noexcept nogil:
+cdef char* large_new(Py_ssize_t nbytes, int* index) noexcept nogil:
     global clock, large_in_use, large_peak
     cdef int wanted = index[0], i
     cdef char* block = NULL
@@ -188,10 +188,10 @@ cdef char* large_new(int* index) noexcept nogil:
     if block != NULL:
         return block
     shrink(room)
-    block = map_block(mapped_size(wanted))
+    block = map_block(mapped_size(wanted), HEADER + nbytes)
     if block == NULL:
         pool_empty()
-        block = map_block(mapped_size(wanted))
+        block = map_block(mapped_size(wanted), HEADER + nbytes)
     spin_lock(&large_lock)
     if block != NULL:
         large_peak = max(large_peak, large_in_use)
