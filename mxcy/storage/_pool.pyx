@@ -161,7 +161,7 @@ cdef char* map_block(size_t nbytes, size_t used) noexcept nogil:
         munmap(block, skip)
     if huge - skip:
         munmap(block + skip + nbytes, huge - skip)
-    madvise(block + skip, used // huge * huge, MADV_HUGEPAGE)        # advice only: where there are no huge pages nothing is lost
+    madvise(block + skip, used // huge * huge, MADV_HUGEPAGE)       # advice only: without huge pages nothing is lost
     return block + skip
 
 
