@@ -109,21 +109,24 @@ class HybridBlock(Block):
         """Compute the output: `forward` or the graph, with the hooks around it."""
         if current() is not None or not (args and isinstance(args[0], NDArray)) and _has(Symbol, args):
             return self._compose(args)
-        if not self._active:
-            return super().__call__(*args)
-        for hook in [*self._forward_pre_hooks.values()] if self._forward_pre_hooks else ():
-            hook(self, args)
+        if self._forward_pre_hooks:
+            for hook in list(self._forward_pre_hooks.values()):
+                hook(self, args)
+        out = self._run(args) if self._active else self.forward(*args)
+        if self._forward_hooks:
+            for hook in list(self._forward_hooks.values()):
+                hook(self, args, out)
+        return out
+
+    def _run(self, args):
+        """The result of the graph for arrays."""
         last = self._last
         if last is not None and len(args) == 1 and isinstance(args[0], NDArray):
-            out = last([args[0]])
-        else:
-            arrays = []
-            form = flatten(args, NDArray, arrays, f"the arguments of {self.name}")
-            compiled = self._compiled_for(form, arrays)
-            out = compiled(arrays) if self._monitor is None else compiled.watched(arrays, *self._monitor)
-        for hook in [*self._forward_hooks.values()] if self._forward_hooks else ():
-            hook(self, args, out)
-        return out
+            return last([args[0]])
+        arrays = []
+        form = flatten(args, NDArray, arrays, f"the arguments of {self.name}")
+        compiled = self._compiled_for(form, arrays)
+        return compiled(arrays) if self._monitor is None else compiled.watched(arrays, *self._monitor)
 
     def forward(self, x, *args):
         """Run `hybrid_forward`: on arrays, with the parameters that live where they are; or on symbols."""
