@@ -362,42 +362,58 @@ cdef int by_transposing(Convolution* c, real* data, real* weight, real* bias, re
     return status
 
 
-cdef void sample_last(float* sampled, const float* data, const Convolution* c) noexcept nogil:
-    """The channels at the positions that a strided 1x1 window sees."""
-    cdef Py_ssize_t row, x, plane, first
-    for row in prange(c.batch * c.out[0] * c.out[1], num_threads=c.threads, schedule="static",
-                      use_threads_if=c.threads > 1):
-        plane = row // c.out[1]
-        first = plane // c.out[0] * c.data[0] + plane % c.out[0] * c.stride[0]
-        first = (first * c.data[1] + row % c.out[1] * c.stride[1]) * c.data[2]
-        for x in range(c.out[2]):
-            memcpy(sampled + (row * c.out[2] + x) * c.channels, data + (first + x * c.stride[2]) * c.channels,
-                   c.channels * sizeof(float))
+cdef void patches_of_line(float* patches, const float* data, const Convolution* c, Py_ssize_t line) noexcept nogil:
+    """The channels that the windows of one line of the output see, tap by tap."""
+    cdef Py_ssize_t plane = line // c.out[1], n = plane // c.out[0], kz, ky, kx, z, y, x, i
+    for i in range(c.out[2]):
+        for kz in range(c.kernel[0]):
+            for ky in range(c.kernel[1]):
+                for kx in range(c.kernel[2]):
+                    z = plane % c.out[0] * c.stride[0] - c.pad[0] + kz * c.dilate[0]
+                    y = line % c.out[1] * c.stride[1] - c.pad[1] + ky * c.dilate[1]
+                    x = i * c.stride[2] - c.pad[2] + kx * c.dilate[2]
+                    if 0 <= z < c.data[0] and 0 <= y < c.data[1] and 0 <= x < c.data[2]:
+                        memcpy(patches, data + (((n * c.data[0] + z) * c.data[1] + y) * c.data[2] + x) * c.channels,
+                               c.channels * sizeof(float))
+                    else:
+                        memset(patches, 0, c.channels * sizeof(float))
+                    patches += c.channels
 
 
-cdef int pointwise_weights(const Convolution* c, float* data, float* weight, float* out) noexcept nogil:
-    """The weights' gradient of a 1x1 convolution, channels last: a product over all positions.
+cdef bint is_product(const Convolution* c) noexcept nogil:
+    """Whether the weights' gradient is faster as one product, channels last: 1x1 windows, or more weights than data."""
+    cdef Py_ssize_t data = c.batch * (c.channels * product(c.data) + c.filters * product(c.out))
+    return c.groups == 1 and c.channels >= FEW and (is_pointwise(c) or c.filters * c.channels * product(c.kernel) > data)
+
+
+cdef int weights_by_product(const Convolution* c, float* data, float* weight, float* out) noexcept nogil:
+    """The weights' gradient as a product over all positions, channels last.
 
     oneDNN's convolutions take up to twice as long as its product, which is fastest with more columns than rows.
     """
-    cdef Py_ssize_t positions = c.batch * product(c.out), copied = 0, turned = 0
+    cdef Py_ssize_t lines = c.batch * c.out[0] * c.out[1], positions = lines * c.out[2], taps = product(c.kernel), i
+    cdef Py_ssize_t columns = taps * c.channels, copied = 0, turned = 0
     cdef float* scratch
-    cdef int status
-    if product(c.stride) > 1:
-        copied = positions * c.channels
-    if c.filters > c.channels:
-        turned = c.filters * c.channels
+    cdef int status, threads = <int>c.threads
+    if not is_pointwise(c) or product(c.stride) > 1:
+        copied = positions * columns
+    if c.weights == CHANNELS_SECOND if taps > 1 else c.filters > columns:
+        turned = c.filters * columns
     scratch = <float*>scratch_new((copied + turned + 1) * <Py_ssize_t>sizeof(float))
     if scratch == NULL:
         return 2
     if copied:
-        sample_last(scratch, data, c)
+        for i in prange(lines, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+            patches_of_line(scratch + i * c.out[2] * columns, data, c, i)
         data = scratch
-    if turned:
-        status = product_of_columns(c.channels, c.filters, positions, data, out, scratch + copied, <int>c.threads)
-        transpose(weight, scratch + copied, 1, c.channels, c.filters, <int>c.threads)
+    if taps == 1 and turned:
+        status = product_of_columns(columns, c.filters, positions, data, out, scratch + copied, threads)
+        transpose(weight, scratch + copied, 1, columns, c.filters, threads)
     else:
-        status = product_of_columns(c.filters, c.channels, positions, out, data, weight, <int>c.threads)
+        status = product_of_columns(c.filters, columns, positions, out, data,
+                                    scratch + copied if turned else weight, threads)
+        if turned:
+            transpose(weight, scratch + copied, c.filters, taps, c.channels, threads)
     scratch_free(scratch)
     return status
 
@@ -408,8 +424,8 @@ cdef int in_either(Convolution* c, real* data, real* weight, real* bias, real* o
     if c.layout != CHANNELS_LAST:
         return compute(c, data, weight, bias, out)
     if real is float:
-        if c.kind == BACKWARD_WEIGHT and c.groups == 1 and is_pointwise(c):
-            status = pointwise_weights(c, data, weight, out)
+        if c.kind == BACKWARD_WEIGHT and is_product(c):
+            status = weights_by_product(c, data, weight, out)
         if status == 1:
             status = convolve(c, data, weight, bias, NULL, out)
     return by_transposing(c, data, weight, bias, out) if status == 1 else status

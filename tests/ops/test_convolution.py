@@ -42,6 +42,35 @@ def test_single_precision_agrees_with_double(layer):
         np.testing.assert_allclose(single, double, rtol=0, atol=2e-6 * np.abs(double).max())
 
 
+@pytest.mark.parametrize("weight_layout", [None, "first"])
+@pytest.mark.parametrize("layer", [(32, 7, 64, 3, 2, 1), (32, 6, 48, 3, 1, 2), (16, 20, 64, 1, 2, 1), (64, 20, 16, 1, 1, 1),
+                                   (3, 16, 16, 7, 2, 1), (24, 12, 24, 5, 1, 1)], ids=str)
+def test_channels_last_agrees_with_first(layer, weight_layout):
+    """In the layers that have their own ways: products of patches and of sampled positions, oneDNN's channels last."""
+    channels, size, filters, kernel, stride, dilate = layer
+    window = dict(kernel=(kernel, kernel), stride=(stride, stride), pad=(kernel // 2, kernel // 2),
+                  dilate=(dilate, dilate), num_filter=filters, no_bias=True)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(3, channels, size, size)), rng.normal(size=(filters, channels, kernel, kernel))
+
+    def results(last):
+        def turned(a):
+            return np.moveaxis(a, 1, -1) if last else a
+        data, weight = nd.array(turned(x)), nd.array(turned(w) if weight_layout is None else w)
+        data.attach_grad()
+        weight.attach_grad()
+        layout = dict(layout="NHWC", weight_layout=weight_layout) if last else {}
+        with autograd.record():
+            y = nd.Convolution(data, weight, **window, **layout)
+            z = (y * y).sum()
+        z.backward()
+        back = (lambda a: np.moveaxis(a, -1, 1)) if last else (lambda a: a)
+        grad = weight.grad.asnumpy()
+        return back(y.asnumpy()), back(data.grad.asnumpy()), back(grad) if weight_layout is None else grad
+    for last, first in zip(results(True), results(False), strict=True):
+        np.testing.assert_allclose(last, first, rtol=0, atol=5e-6 * np.abs(first).max())
+
+
 def test_no_reference_implementation():
     """oneDNN's reference kernels are a hundred times slower; plans are per thread, so all must run in this one."""
     code = """if True:
