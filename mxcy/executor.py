@@ -66,7 +66,10 @@ class Executor:
     def _output_types(self, types):
         """Shape and dtype of each output, as the plan will have them; no shape, if it depends on values."""
         if not self._interpreted:
-            return [(entry.shape, entry.dtype) for entry in lower(self._graph, types).heads]
+            try:
+                return [(entry.shape, entry.dtype) for entry in lower(self._graph, types).heads]
+            except TooLong:
+                self._interpreted = True
         shapes = infer_shapes(self._graph, {name: shape for name, (shape, _) in types.items()})
         dtypes = infer_types(self._graph, {name: dtype for name, (_, dtype) in types.items()})
         return [(shapes[entry] if is_complete(shapes[entry]) else None, dtypes[entry]) for entry in self._graph.heads]
@@ -102,13 +105,10 @@ class Executor:
                 raise MXNetValueError(f"forward: {name} has shape {tuple(value.shape)}; it is bound as {target.shape}. "
                                       f"Use reshape() for another size.")
             target[:] = value
-        if not self._interpreted:
-            try:
-                self._run_forward(is_train, is_train and any(req != "null" for req in self._grad_req.values()))
-                return self.outputs
-            except TooLong:
-                self._interpreted = True
-        return self._interpret(is_train, is_train)
+        if self._interpreted:
+            return self._interpret(is_train, is_train)
+        self._run_forward(is_train, is_train and any(req != "null" for req in self._grad_req.values()))
+        return self.outputs
 
     def backward(self, out_grads=None, is_train=True):
         """Compute the gradients of the arguments whose ``grad_req`` is not 'null'.

@@ -258,3 +258,46 @@ def test_refusals_of_arrays(call, error, words):
 def test_refusals_of_symbols(call, words):
     with pytest.raises(MXNetValueError, match=words):
         call(mx.sym.contrib, mx.sym.var("x"))
+
+
+def test_a_loop_over_a_cell_in_a_hybrid_block(tmp_path):
+    class Unrolled(mx.gluon.HybridBlock):
+        def __init__(self):
+            super().__init__()
+            with self.name_scope():
+                self.cell = mx.gluon.rnn.LSTMCell(6, input_size=4)
+
+        def hybrid_forward(self, F, x, h, c):
+            outputs, states = F.contrib.foreach(self.cell, x, [h, c])
+            return outputs, states[0]
+
+    net = Unrolled()
+    net.initialize()
+    inputs = mx.nd.random.normal(shape=(5, 3, 4)), mx.nd.zeros((3, 6)), mx.nd.zeros((3, 6))
+    results = []
+    for hybrid in (False, True):
+        net.hybridize(hybrid)
+        with mx.autograd.record():
+            outputs, last = net(*inputs)
+            total = (outputs * outputs).sum() + last.sum()
+        total.backward()
+        results.append([outputs.asnumpy(), last.asnumpy(), net.cell.i2h_weight.grad().asnumpy()])
+    for left, right in zip(*results):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+    path = str(tmp_path / "net")
+    net.export(path)
+    again = mx.gluon.SymbolBlock.imports(f"{path}-symbol.json", ["data0", "data1", "data2"], f"{path}-0000.params")
+    np.testing.assert_allclose(again(*inputs)[0].asnumpy(), results[0][0], rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_too_long_to_unroll_is_interpreted():
+    x, s = mx.sym.var("x"), mx.sym.var("s")
+    out, last = mx.sym.contrib.foreach(lambda d, s: (mx.sym.tanh(d * s), s + d), x, s)
+    names = ["x", "s"]
+    symbol = mx.sym.Group([out, last])
+    long = mx.nd.random.normal(shape=(9000, 1))
+    executor = symbol.bind(mx.cpu(), dict(zip(names, (long, mx.nd.ones((1,))))))
+    executor.forward()
+    assert executor._interpreted
+    expected = mx.nd.contrib.foreach(lambda d, s: (mx.nd.tanh(d * s), s + d), long, mx.nd.ones((1,)))
+    np.testing.assert_allclose(executor.outputs[0].asnumpy(), expected[0].asnumpy(), rtol=1e-5, atol=1e-6)
