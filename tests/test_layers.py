@@ -33,6 +33,7 @@ LAYERS = [
     "callback monitor",
     "model",
     "gluon test_utils",
+    "rnn",
     "examples",
 ]
 #: Imports against the order, made when they are needed, and why.

@@ -136,8 +136,8 @@ class _Layer(HybridBlock):
 
     def hybrid_forward(self, F, inputs, states, sequence_length=None, **params):
         if self._layout == "NTC":
-            inputs = F.SwapAxis(inputs, dim1=0, dim2=1)
-        packed = F._internal._rnn_param_concat(*[F.Reshape(params[name], shape=(-1,)) for name in self._order], dim=0)
+            inputs = F.swapaxes(inputs, dim1=0, dim2=1)
+        packed = F._internal._rnn_param_concat(*[F.reshape(params[name], shape=(-1,)) for name in self._order], dim=0)
         more = {"state_cell": states[1]} if self._mode == "lstm" else {}
         if self._use_sequence_length:
             more["sequence_length"] = sequence_length
@@ -146,7 +146,7 @@ class _Layer(HybridBlock):
             state_size=self._hidden_size, projection_size=self._projection_size, num_layers=self._num_layers,
             bidirectional=self._dir == 2, p=self._dropout, state_outputs=True, mode=self._mode, **self._clip)
         if self._layout == "NTC":
-            output = F.SwapAxis(output, dim1=0, dim2=1)
+            output = F.swapaxes(output, dim1=0, dim2=1)
         return output, after
 
     def unfuse(self):

@@ -48,7 +48,7 @@ def split_steps(length, inputs, layout):
                               f"{layout}; length is {length}")
     if isinstance(inputs, Symbol) and len(inputs.heads) != 1:
         raise MXNetValueError("unroll: inputs are a symbol with several outputs; pass a list of them")
-    steps = F.SliceChannel(inputs, axis=axis, num_outputs=length, squeeze_axis=1)
+    steps = F.split(inputs, axis=axis, num_outputs=length, squeeze_axis=1)
     return [steps] if length == 1 else list(steps)
 
 
