@@ -9,6 +9,7 @@ from mxcy.graph.graph import Entry, Graph
 from mxcy.graph.infer import infer_shapes, infer_types, is_complete
 from mxcy.graph.interpret import interpret, needs_interpreter
 from mxcy.graph.lower import TooLong, lower
+from mxcy.graph.place import contexts
 from mxcy.imperative._tape import detach, mark_variable
 from mxcy.plan._cached import Prepared
 from mxcy.plan._plan import Execution
@@ -34,6 +35,8 @@ class Executor:
         'write', 'add' or 'null' for each argument.
     aux_states : list of NDArray
         One for each of ``symbol.list_auxiliary_states()``.
+    group2ctx : dict of str to Context, optional
+        Devices of the groups that the attribute ``ctx_group`` makes.
 
     Attributes
     ----------
@@ -42,8 +45,8 @@ class Executor:
         The results; each forward writes them anew.
     """
 
-    def __init__(self, symbol, ctx, args, args_grad, grad_req, aux_states):
-        self._symbol, self._ctx = symbol, ctx
+    def __init__(self, symbol, ctx, args, args_grad, grad_req, aux_states, group2ctx=None):
+        self._symbol, self._ctx, self._group2ctx = symbol, ctx, group2ctx
         self._names, self._aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
         twice = [name for name, count in Counter([*self._names, *self._aux_names]).items() if count > 1]
         if twice:
@@ -60,8 +63,9 @@ class Executor:
         self._monitor = None
         self._monitor_all = False
         types = _types({**self.arg_dict, **self.aux_dict})
-        self.outputs = [None if shape is None else nd.zeros(shape, ctx, dtype)
-                        for shape, dtype in self._output_types(types)]
+        device = contexts(self._graph, group2ctx, ctx) if group2ctx else {}
+        self.outputs = [None if shape is None else nd.zeros(shape, device.get(head.node, ctx), dtype)
+                        for head, (shape, dtype) in zip(self._graph.heads, self._output_types(types))]
 
     def _output_types(self, types):
         """Shape and dtype of each output, as the plan will have them; no shape, if it depends on values."""
@@ -212,7 +216,8 @@ class Executor:
             grads = [(name, req == "add") for name, req in self._grad_req.items()
                      if req != "null" and self.grad_dict[name] is not None] if with_grads else ()
             program = compile_plan(Graph(heads), _types(arrays), train=train, grads=grads, n_heads=len(self.outputs),
-                                   parameters=() if with_grads else _parameters(self._graph))
+                                   parameters=() if with_grads else _parameters(self._graph),
+                                   group2ctx=self._group2ctx, ctx=self._ctx)
             names = [name for name in program.variables if name in arrays]
             prepared = None
             if program.prepare is not None:
@@ -299,11 +304,11 @@ class Executor:
             if not allow_up_sizing and _size(shape) > array.size:
                 raise MXNetValueError(f"reshape: {name} would grow from {array.shape} to {shape}; pass "
                                       f"allow_up_sizing=True")
-            args.append(nd.zeros(shape, self._ctx, array.dtype))
-            grads.append(None if grad is None else nd.zeros(shape, self._ctx, grad.dtype))
-        aux = [array if shape == array.shape else nd.zeros(shape, self._ctx, array.dtype)
+            args.append(nd.zeros(shape, array.context, array.dtype))
+            grads.append(None if grad is None else nd.zeros(shape, grad.context, grad.dtype))
+        aux = [array if shape == array.shape else nd.zeros(shape, array.context, array.dtype)
                for shape, array in zip(aux_shapes, self.aux_arrays)]
-        return Executor(self._symbol, self._ctx, args, grads, list(self._grad_req.values()), aux)
+        return Executor(self._symbol, self._ctx, args, grads, list(self._grad_req.values()), aux, self._group2ctx)
 
     # -- looking inside ----------------------------------------------------------------------------------------------
 
@@ -383,7 +388,7 @@ def bind(symbol, ctx, args, args_grad=None, grad_req="write", aux_states=None, g
         if grad is not None and grad.shape != array.shape:
             raise MXNetValueError(f"bind: the gradient array of {name} has shape {grad.shape}; the argument has "
                                   f"{array.shape}")
-    return Executor(symbol, ctx, args, grads, reqs, aux)
+    return Executor(symbol, ctx, args, grads, reqs, aux, group2ctx)
 
 
 def simple_bind(symbol, ctx=None, grad_req="write", type_dict=None, group2ctx=None, shared_exec=None, **shapes):
@@ -406,13 +411,17 @@ def simple_bind(symbol, ctx=None, grad_req="write", type_dict=None, group2ctx=No
         own_args = own_grads = own_aux = {}
     else:
         own_args, own_grads, own_aux = shared_exec.arg_dict, shared_exec.grad_dict, shared_exec.aux_dict
-    args = [_array({} if name in shapes else own_args, name, shape, dtype_name(dtype), ctx)
+    device = {}
+    if group2ctx:
+        device = {node.name: found for node, found in contexts(symbol.graph, group2ctx, ctx).items()
+                  if node.is_variable}
+    args = [_array({} if name in shapes else own_args, name, shape, dtype_name(dtype), device.get(name, ctx))
             for name, shape, dtype in zip(names, arg_shapes, arg_types)]
-    grads = [None if req == "null" else _array(own_grads, name, shape, dtype_name(dtype), ctx)
+    grads = [None if req == "null" else _array(own_grads, name, shape, dtype_name(dtype), device.get(name, ctx))
              for name, shape, dtype, req in zip(names, arg_shapes, arg_types, reqs)]
-    aux = [_array(own_aux, name, shape, dtype_name(dtype), ctx)
+    aux = [_array(own_aux, name, shape, dtype_name(dtype), device.get(name, ctx))
            for name, shape, dtype in zip(aux_names, aux_shapes, aux_types)]
-    return Executor(symbol, ctx, args, grads, reqs, aux)
+    return Executor(symbol, ctx, args, grads, reqs, aux, group2ctx)
 
 
 def _array(shared, name, shape, dtype, ctx):

@@ -128,6 +128,8 @@ derivative("clip", "``og`` where ``a_min <= y <= a_max``, else 0.",
 # -- the identity in several guises ------------------------------------------------------------------------------------
 
 unary("_copy", "A copy.", cpu=_cast.copy, gradient=lambda F, g: g, aliases=("identity",))
+unary("_CrossDeviceCopy", "A copy on another device, as plans put it between nodes of different groups.",
+      cpu=_cast.copy, gradient=lambda F, g: F._CrossDeviceCopy(g))
 unary("BlockGrad", "A copy through which no gradient flows back.", cpu=_cast.copy, gradient=ZERO,
       aliases=("stop_gradient", "_sparse_stop_gradient"))
 unary("make_loss", "A copy whose gradient is 1 whatever follows: marks the end of a network as its loss.",

@@ -9,6 +9,7 @@ from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.layout import channels_last
 from mxcy.graph.lower import lower
 from mxcy.graph.memory import plan_memory
+from mxcy.graph.place import place
 from mxcy.graph.recompute import recompute
 from mxcy.graph.schedule import schedule
 from mxcy.graph.simplify import simplify
@@ -56,7 +57,8 @@ class Program:
         return summarize(self)
 
 
-def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=(), memory_budget=None):
+def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameters=(), memory_budget=None,
+                 group2ctx=None, ctx=None):
     """Make a graph ready to run.
 
     Parameters
@@ -77,6 +79,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
         Bytes that values between the two phases may take; parts of the forward phase run again in the backward phase
         so as to keep within them. 0: as few bytes as can be, which the environment variable
         ``MXNET_BACKWARD_DO_MIRROR=1`` asks for, too.
+    group2ctx : dict of str to Context, optional
+        Devices of the groups that the attribute ``ctx_group`` makes.
+    ctx : Context, optional
+        The device of what is in no group.
 
     Returns
     -------
@@ -99,7 +105,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
                 entry = (old + Value(entry)).entry
             wanted.append((name, adds[name]))
             heads.append(entry)
-    joint = Graph(own_arrays(simplify(Graph(heads), train).heads, n_outputs))
+    joint = simplify(Graph(heads), train)
+    if group2ctx:
+        joint = place(joint, group2ctx, ctx)
+    joint = Graph(own_arrays(joint.heads, n_outputs))
     if grads:
         if memory_budget is None and os.environ.get("MXNET_BACKWARD_DO_MIRROR", "0") == "1":
             memory_budget = 0

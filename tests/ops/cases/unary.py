@@ -44,6 +44,7 @@ SMOOTH = {
     "relu": (away_from(0, SHAPE), relu), "sigmoid": (normal(*SHAPE), special.expit),
     "softsign": (away_from(0, SHAPE), lambda x: x / (1 + np.abs(x))),
     "_copy": (normal(*SHAPE), lambda x: x),
+    "_CrossDeviceCopy": (normal(*SHAPE), lambda x: x),
 }
 
 #: Piecewise constant: (inputs, oracle).
@@ -60,7 +61,7 @@ CASES = [
     *(Case(name, [x], {}, oracle, grad=False) for name, (x, oracle) in STEPS.items()),
     *(Case(name, [const(EDGES)], {}, quiet(SMOOTH[name][1]), grad=False, id="edges")
       for name in ("abs", "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "erf", "sin", "arctan", "cbrt",
-                   "relu", "square", "arcsinh", "cosh", "_copy")),
+                   "relu", "square", "arcsinh", "cosh", "_copy", "_CrossDeviceCopy")),
     *(Case(name, [integers(1, 9, 5, dtype=dtype)], {}, lambda x, f=SMOOTH[name][1]: f(x.astype(float)).astype(x.dtype),
            grad=False, dtypes=("float32",), id=dtype)
       for name in ("sqrt", "log2", "square", "cbrt", "negative", "relu") for dtype in ("int8", "int32", "int64")),
