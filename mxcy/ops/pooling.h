@@ -153,30 +153,33 @@ static inline void mxcy_max_lanes(T* y, U* where, const T* x, const int64_t* off
     for (int j = 0; j < (int)(MXCY_VECTOR_BYTES / sizeof(T)); j++) where[j] = (U)at[j];
 }
 
+// Few channels are taken as whole vectors, as far as there is something behind them: what lies there is computed later,
+// and a remainder of single elements would cost more than the vectors.
+enum { MXCY_POOL_VECTOR = 16 };
+
 template <class T, class U>
 static void mxcy_max_last(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t images, char* scratch) {
     typedef typename mxcy_lane<T>::type I;
-    enum { L = MXCY_VECTOR_BYTES / sizeof(T) };
     const mxcy_pool& p = *pool;
     const int64_t C = p.channels, H = p.data[1], W = p.data[2];
-    int64_t* offset = (int64_t*)scratch;
-    I *tap = (I*)(offset + mxcy_volume(p.kernel)), *at = tap + mxcy_volume(p.kernel);
+    const int64_t vectors = (C + MXCY_POOL_VECTOR - 1) / MXCY_POOL_VECTOR;
+    const int64_t whole = vectors > 2 ? C : vectors * MXCY_POOL_VECTOR;
+    const T *x_end = x + images * mxcy_volume(p.data) * C, *y_end = y + images * mxcy_volume(p.out) * C;
+    I* at = (I*)scratch;
     for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
         for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C, where += C) {
             mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
             mxcy_span wide(p, 2, o % p.out[2]);
-            int64_t taps = 0, c = 0;
+            const int64_t n = y_end - y < whole ? C : whole;
+            mxcy_clear(y, at, n);
             for (int64_t d = deep.low; d < deep.high; d++)
                 for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++, taps++) {
-                        offset[taps] = ((d * H + h) * W + w) * C;
-                        tap[taps] = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
+                    for (int64_t w = wide.low; w < wide.high; w++) {
+                        I k = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
+                        const T* from = x + ((d * H + h) * W + w) * C;
+                        mxcy_max_row<T, I>(y, at, from, x_end - from < n ? C : n, k);
                     }
-            for (; c + L <= C; c += L) mxcy_max_lanes(y + c, where + c, x + c, offset, tap, taps);
-            if (c == C) continue;
-            mxcy_clear(y + c, at, C - c);
-            for (int64_t k = 0; k < taps; k++) mxcy_max_row<T, I>(y + c, at, x + c + offset[k], C - c, tap[k]);
-            for (int64_t j = 0; j < C - c; j++) where[c + j] = (U)at[j];
+            for (int64_t c = 0; c < n; c++) where[c] = (U)at[c];
         }
 }
 
