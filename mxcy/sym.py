@@ -4,17 +4,18 @@ import types
 from mxcy.base import nearest
 from mxcy.nd import PREFIXES
 from mxcy.ops.operator import REGISTRY
-from mxcy.symbol import control_flow
+from mxcy.symbol import control_flow, random
 from mxcy.symbol.compose import SymbolFunction
-from mxcy.symbol.creation import (arange, eye, full, hypot, linspace, maximum, minimum, ones, pow, power, random,
+from mxcy.symbol.creation import (arange, eye, full, histogram, hypot, linspace, maximum, minimum, ones, pow, power,
                                   split_v2, zeros)
 from mxcy.symbol.custom import Custom
 from mxcy.symbol.symbol import Group, Symbol, fromjson, load, load_json, var
 
 Variable = var
 
-__all__ = ["Custom", "Group", "Symbol", "Variable", "arange", "eye", "fromjson", "full", "hypot", "linspace", "load",
-           "load_json", "maximum", "minimum", "ones", "pow", "power", "random", "split_v2", "var", "zeros"]
+__all__ = ["Custom", "Group", "Symbol", "Variable", "arange", "eye", "fromjson", "full", "histogram", "hypot",
+           "linspace", "load", "load_json", "maximum", "minimum", "ones", "pow", "power", "random", "split_v2", "var",
+           "zeros"]
 
 
 class Operators(types.ModuleType):
@@ -79,7 +80,7 @@ def _reshape(self, *shape, **kwargs):
     return SymbolFunction(REGISTRY["Reshape"], "reshape")(self, **kwargs)
 
 
-Symbol.astype, Symbol.reshape = _astype, _reshape
+Symbol.astype, Symbol.reshape, Symbol.split_v2 = _astype, _reshape, split_v2
 _methods()
 
 

@@ -1,14 +1,12 @@
-"""Symbols that are made of numbers: constants, ranges, random ones; and functions of symbols and numbers."""
-import types
-
+"""Symbols that are made of numbers: constants, ranges; and functions of symbols and numbers."""
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.ndarray.arithmetic import NUMBER
 from mxcy.ops.operator import REGISTRY
-from mxcy.symbol.compose import SymbolFunction, apply
+from mxcy.symbol.compose import apply
 from mxcy.symbol.symbol import Symbol, one
 
-__all__ = ["arange", "eye", "full", "hypot", "linspace", "maximum", "minimum", "ones", "pow", "power", "random",
-           "split_v2", "zeros"]
+__all__ = ["arange", "eye", "full", "histogram", "hypot", "linspace", "made", "maximum", "minimum", "ones", "pow",
+           "power", "split_v2", "zeros"]
 
 
 def made(operator, /, inputs=(), **params):
@@ -59,6 +57,32 @@ def split_v2(ary, indices_or_sections, axis=0, squeeze_axis=False):
     return made("_split_v2", [one(ary)], indices=indices, axis=axis, squeeze_axis=squeeze_axis, sections=sections)
 
 
+def histogram(a, bins=10, range=None, **kwargs):
+    """How many numbers of ``a`` lie in each bin, and the edges of the bins.
+
+    Parameters
+    ----------
+    a : Symbol
+    bins : int or Symbol
+        So many of equal width between the ends of ``range``; or their edges.
+    range : tuple of float, optional
+        The lowest and the highest edge, if ``bins`` is a number.
+    **kwargs
+        ``name`` and ``attr``.
+
+    Returns
+    -------
+    Symbol
+        With two outputs.
+    """
+    if isinstance(bins, Symbol):
+        return made("_histogram", [one(a), one(bins)], **kwargs)
+    if not isinstance(bins, int) or range is None:
+        raise MXNetTypeError(f"histogram: bins is {bins!r} and range is {range!r}; expected a number of bins and a "
+                             "range, or the edges as a symbol")
+    return made("_histogram", [one(a)], bin_cnt=bins, range=range, **kwargs)
+
+
 def pair(name, same, number, mirror, python):
     """A function of two symbols, of a symbol and a number, or of two numbers."""
     def function(left, right):
@@ -83,56 +107,3 @@ maximum = pair("maximum", "_maximum", "_maximum_scalar", "_maximum_scalar", max)
 minimum = pair("minimum", "_minimum", "_minimum_scalar", "_minimum_scalar", min)
 power = pow = pair("power", "_power", "_power_scalar", "_rpower_scalar", lambda a, b: a ** b)
 hypot = pair("hypot", "_hypot", "_hypot_scalar", "_hypot_scalar", lambda a, b: (a * a + b * b) ** .5)
-
-#: Distributions with the names and defaults of their parameters.
-DISTRIBUTIONS = {"uniform": {"low": 0, "high": 1}, "normal": {"loc": 0, "scale": 1}, "poisson": {"lam": 1},
-                 "exponential": {"scale": 1}, "gamma": {"alpha": 1, "beta": 1}, "negative_binomial": {"k": 1, "p": 1},
-                 "generalized_negative_binomial": {"mu": 1, "alpha": 1}}
-
-
-def distribution(name, defaults):
-    def draw(*args, shape=(), dtype=None, **kwargs):
-        given = {**defaults, **dict(zip(defaults, args)), **{k: kwargs.pop(k) for k in list(kwargs) if k in defaults}}
-        if len(args) > len(defaults):
-            shape = args[len(defaults)]
-        if name == "exponential":                       # the operator takes the rate
-            given = {"lam": 1 / given["scale"]}
-        dtype = {} if dtype in (None, "None") else {"dtype": dtype}
-        kwargs.pop("ctx", None)
-        if any(isinstance(value, Symbol) for value in given.values()):
-            if not all(isinstance(value, Symbol) for value in given.values()):
-                raise MXNetTypeError(f"{name}: parameters must be all numbers or all symbols")
-            return made(f"_sample_{name}", [one(value) for value in given.values()], shape=shape, **dtype, **kwargs)
-        return made(f"_random_{name}", **given, shape=shape or (1,), **dtype, **kwargs)
-    draw.__name__ = draw.__qualname__ = name
-    draw.__doc__ = f"Numbers from the {name.replace('_', ' ')} distribution; parameters are numbers, or symbols."
-    return draw
-
-
-class Random(types.ModuleType):
-    """``mx.sym.random``."""
-
-    def __getattr__(self, name):
-        for registered in (f"_random_{name}", f"_sample_{name}", f"_{name}", name):
-            if registered in REGISTRY and not name.startswith("__"):
-                return SymbolFunction(REGISTRY[registered], name)
-        raise AttributeError(f"mx.sym.random has no {name!r}")
-
-
-random = Random("mxcy.sym.random", "Symbols of random numbers.")
-for _name, _defaults in DISTRIBUTIONS.items():
-    setattr(random, _name, distribution(_name, _defaults))
-
-
-def randint(low, high, shape=(), dtype=None, **kwargs):
-    """Random integers in [low, high)."""
-    kwargs.pop("ctx", None)
-    return made("_random_randint", low=low, high=high, shape=shape or (1,), dtype=dtype or "int32", **kwargs)
-
-
-def randn(*shape, loc=0, scale=1, dtype=None, **kwargs):
-    """Random numbers from the normal distribution."""
-    return random.normal(loc, scale, shape=shape, dtype=dtype, **kwargs)
-
-
-random.randint, random.randn = randint, randn

@@ -2,7 +2,7 @@
 import numpy as np
 
 from mxcy import initializer
-from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
+from mxcy.base import MXNetError, MXNetNotImplementedError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import current_context
 from mxcy.dtype import CODES, NUMPY, dtype_name
 from mxcy.graph.graph import Entry, Graph, Node
@@ -410,6 +410,52 @@ class Symbol:
         from mxcy import executor
         return executor.simple_bind(self, ctx, grad_req, type_dict, group2ctx, shared_exec, **kwargs)
 
+    def gradient(self, wrt):
+        """Not possible, as in MXNet: bind the symbol and call ``backward``, or record a hybridized block.
+
+        Parameters
+        ----------
+        wrt : list of str
+        """
+        raise MXNetNotImplementedError("Symbol.gradient: bind the symbol and call the executor's backward(), which "
+                                       f"computes the gradients of {', '.join(wrt)}")
+
+    def get_backend_symbol(self, backend):
+        """The symbol itself: plans are optimised when they are made, for whatever they run on.
+
+        Parameters
+        ----------
+        backend : str
+            Accepted.
+
+        Returns
+        -------
+        Symbol
+        """
+        return self
+
+    def optimize_for(self, backend, args=None, aux=None, ctx=None, **kwargs):
+        """The symbol itself: plans are optimised when they are made, for whatever they run on.
+
+        Parameters
+        ----------
+        backend : str
+            Accepted, as are all others.
+        args, aux : dict of str to NDArray, optional
+        ctx : Context, optional
+        **kwargs
+            Shapes, dtypes and options of a backend.
+
+        Returns
+        -------
+        Symbol
+        """
+        return self
+
+    def as_nd_ndarray(self):
+        """The symbol itself: it is one of ``mx.sym`` already."""
+        return self
+
     # -- what symbols cannot -----------------------------------------------------------------------------------------
 
     def __bool__(self):
@@ -498,6 +544,7 @@ def arithmetic(same, number, reverse=None):
             return Symbol.of_node(apply(REGISTRY[same[0]], same[1], [one(self), one(other)], {}))
         if isinstance(other, NUMBER):
             op, hint = number if reverse is None else reverse
+            other = int(other) if isinstance(other, bool) else other
             return Symbol.of_node(apply(REGISTRY[op], hint, [one(self)], {"scalar": other}))
         return NotImplemented
     return method
@@ -515,7 +562,8 @@ for _python, _same, _stem, _mirror in (
         ("mod", "_mod", "mod", "rmod"), ("pow", "_power", "power", "rpower")):
     _forms = (_same, f"_{_stem}"), (f"_{_stem}_scalar", f"_{_stem}scalar")
     setattr(Symbol, f"__{_python}__", arithmetic(*_forms))
-    setattr(Symbol, f"__r{_python}__", arithmetic(*_forms, (f"_{_mirror}_scalar", f"_{_mirror}scalar")))
+    _hint = f"_{_mirror}scalar" if _mirror != "rpower" else "_rpower_scalar"
+    setattr(Symbol, f"__r{_python}__", arithmetic(*_forms, (f"_{_mirror}_scalar", _hint)))
 for _python, _stem in (("eq", "equal"), ("ne", "not_equal"), ("gt", "greater"), ("ge", "greater_equal"),
                        ("lt", "lesser"), ("le", "lesser_equal")):
     setattr(Symbol, f"__{_python}__", arithmetic((f"_{_stem}", f"_{_stem}"), (f"_{_stem}_scalar", f"_{_stem}_scalar")))

@@ -42,7 +42,7 @@ def test_arithmetic_makes_the_nodes_of_mxnet():
     assert made == [
         ("elemwise_add", "_plus0", None), ("elemwise_sub", "_minus0", None), ("_rminus_scalar", "_rminusscalar0", "1"),
         ("_mul_scalar", "_mulscalar0", "2"), ("_rdiv_scalar", "_rdivscalar0", "2"), ("_power", "_power0", None),
-        ("_rpower_scalar", "_rpowerscalar0", "2"), ("_mul_scalar", "_mulscalar1", "-1.0"), ("_equal", "_equal0", None),
+        ("_rpower_scalar", "_rpower_scalar0", "2"), ("_mul_scalar", "_mulscalar1", "-1.0"), ("_equal", "_equal0", None),
         ("_greater_scalar", "_greater_scalar0", "2"), ("_maximum_scalar", "_maximumscalar0", "2"),
         ("_maximum", "_maximum0", None)]
 
