@@ -69,19 +69,24 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("hybrid", [False, True])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_value_and_gradient(case):
+def test_value_and_gradient(case, hybrid):
     make, inputs, expected = case
     loss = make(gluon.loss)
+    loss.hybridize(hybrid)
     arrays = [nd.array(x, dtype="float64") for x in inputs]
     np.testing.assert_allclose(loss(*arrays).asnumpy(), expected(), rtol=1e-6, atol=1e-9)
     mx.test_utils.check_numeric_gradient(lambda pred: loss(pred, *arrays[1:]), arrays[:1], dtype=np.float64, rtol=1e-4,
                                          atol=1e-6)
 
 
-def test_sdml():
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_sdml(hybrid):
     x, y = PRED[:, 0], PROB[:, 0]
-    loss = gluon.loss.SDMLLoss(smoothing_parameter=.3)(nd.array(x), nd.array(y)).asnumpy()
+    loss = gluon.loss.SDMLLoss(smoothing_parameter=.3)
+    loss.hybridize(hybrid)
+    loss = loss(nd.array(x), nd.array(y)).asnumpy()
     log_p = log_softmax(-((x[:, None] - y[None]) ** 2).sum(2))
     target = np.where(np.eye(4), .7, .1)
     np.testing.assert_allclose(loss, (target * (np.log(target) - log_p)).sum(1), rtol=1e-5)

@@ -84,6 +84,32 @@ def test_shapes_and_gradients(make, shape, out_shape, params):
     assert x.grad.shape == shape
 
 
+@pytest.mark.parametrize("make, shape", [(make, shape) for make, shape, *_ in LAYERS],
+                         ids=[repr(make()).split("(")[0] for make, *_ in LAYERS])
+def test_hybridized(make, shape):
+    """As a graph, a layer gives what it gives as operators: output, gradients and statistics."""
+    layer = make()
+    layer.initialize(mx.init.Normal(.5))
+    x = nd.array(np.arange(np.prod(shape)).reshape(shape) % 7) if isinstance(layer, nn.Embedding) else image(shape)
+    layer(x)
+    start = {name: param.data().copy() for name, param in layer._structure().items()}
+    x.attach_grad()
+    results = []
+    for hybrid in (False, True):
+        layer.hybridize(hybrid)
+        for name, param in layer._structure().items():
+            param.set_data(start[name])
+        mx.random.seed(0)
+        with autograd.record():
+            out = layer(x)
+        out.backward(image(out.shape, 1))
+        results.append([out, x.grad, *((p.grad() if p.grad_req != "null" else p.data())
+                                       for p in layer._structure().values())])
+        results[-1] = [array.asnumpy() for array in results[-1]]
+    for found, expected in zip(results[1], results[0], strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * max(1, np.abs(expected).max()))
+
+
 @pytest.mark.parametrize("function, layer", [
     (lambda x: np.where(x > 0, x, .1 * x), lambda: nn.LeakyReLU(.1)),
     (lambda x: np.where(x > 0, x, .25 * x), lambda: nn.PReLU()),
