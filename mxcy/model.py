@@ -8,7 +8,7 @@ from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.callback import LogValidationMetricsCallback
 from mxcy.context import Context, current_context
 from mxcy.io import NDArrayIter, ResizeIter
-from mxcy.module.base import UNIFORM, BatchEndParam, as_list, described
+from mxcy.module.base_module import UNIFORM, BatchEndParam, as_list, described
 from mxcy.module.files import load_checkpoint, load_params, save_checkpoint
 from mxcy.module.module import Module
 

@@ -3,7 +3,7 @@ import logging
 
 from mxcy import nd, sym
 from mxcy.context import cpu
-from mxcy.module.base import split_params
+from mxcy.module.base_module import split_params
 
 __all__ = ["save_checkpoint", "load_checkpoint", "load_params"]
 

@@ -9,8 +9,8 @@ from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import Context, cpu
 from mxcy.initializer import InitDesc
 from mxcy.io import DataDesc
-from mxcy.module.base import CPU, UNIFORM, BaseModule, described
-from mxcy.module.executors import ExecutorGroup
+from mxcy.module.base_module import CPU, UNIFORM, BaseModule, described
+from mxcy.module.executor_group import ExecutorGroup
 from mxcy.module.files import load_checkpoint
 from mxcy.ndarray.serialization import replacing
 

@@ -4,7 +4,7 @@ import warnings
 
 from mxcy import nd, sym
 from mxcy.base import MXNetError, MXNetValueError
-from mxcy.module.base import CPU, UNIFORM, BaseModule
+from mxcy.module.base_module import CPU, UNIFORM, BaseModule
 from mxcy.module.files import load_params
 from mxcy.module.module import Module
 

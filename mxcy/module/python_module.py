@@ -3,7 +3,7 @@ import logging
 
 from mxcy import nd
 from mxcy.base import MXNetTypeError, MXNetValueError
-from mxcy.module.base import UNIFORM, BaseModule, described
+from mxcy.module.base_module import UNIFORM, BaseModule, described
 
 __all__ = ["PythonModule", "PythonLossModule"]
 

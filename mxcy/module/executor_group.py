@@ -4,7 +4,7 @@ from mxcy.base import MXNetValueError
 from mxcy.dtype import dtype_name
 from mxcy.executor import Executor
 from mxcy.io import DataDesc
-from mxcy.module.base import as_list
+from mxcy.module.base_module import as_list
 
 __all__ = ["ExecutorGroup"]
 

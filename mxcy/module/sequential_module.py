@@ -3,7 +3,7 @@ import logging
 
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.io import DataBatch, DataDesc
-from mxcy.module.base import UNIFORM, BaseModule, described
+from mxcy.module.base_module import UNIFORM, BaseModule, described
 
 __all__ = ["SequentialModule"]
 
