@@ -1,5 +1,9 @@
 """RNNCell, LSTMCell and GRUCell."""
+from mxcy import nd
+from mxcy.gluon.parameter import DeferredInitializationError
 from mxcy.gluon.rnn.cell import HybridRecurrentCell
+from mxcy.gluon.rnn.sequence import axis_of_time, split_steps
+from mxcy.nd import NDArray
 
 __all__ = ["RNNCell", "LSTMCell", "GRUCell"]
 
@@ -13,6 +17,7 @@ class _GatedCell(HybridRecurrentCell):
                  i2h_bias_initializer="zeros", h2h_bias_initializer="zeros", input_size=0, prefix=None, params=None):
         super().__init__(prefix=prefix, params=params)
         self._hidden_size, self._input_size = hidden_size, input_size
+        self._of_inputs = []                        # while unrolled: products of the inputs to come, the next one last
         rows = self._gates * hidden_size
         for name, shape, init in (("i2h_weight", (rows, input_size), i2h_weight_initializer),
                                   ("h2h_weight", (rows, hidden_size), h2h_weight_initializer),
@@ -26,8 +31,28 @@ class _GatedCell(HybridRecurrentCell):
     def _affine(self, F, inputs, state, i2h_weight, h2h_weight, i2h_bias, h2h_bias):
         """The gates' parts of the input and of the last output, and what names of this step start with."""
         prefix, rows = f"t{self._counter}_", self._gates * self._hidden_size
-        return (F.FullyConnected(inputs, i2h_weight, i2h_bias, num_hidden=rows, name=prefix + "i2h"),
-                F.FullyConnected(state, h2h_weight, h2h_bias, num_hidden=rows, name=prefix + "h2h"), prefix)
+        of_x = self._of_inputs.pop() if self._of_inputs else \
+            F.FullyConnected(inputs, i2h_weight, i2h_bias, num_hidden=rows, name=prefix + "i2h")
+        return of_x, F.FullyConnected(state, h2h_weight, h2h_bias, num_hidden=rows, name=prefix + "h2h"), prefix
+
+    def unroll(self, length, inputs, begin_state=None, layout="NTC", merge_outputs=None, valid_length=None):
+        if isinstance(inputs, NDArray) and inputs.ndim == 3 and inputs.shape[axis_of_time(layout)] == length \
+                and not self._active and length > 1:
+            self._of_inputs = self._all_of_inputs(length, inputs, layout)
+        try:
+            return super().unroll(length, inputs, begin_state, layout, merge_outputs, valid_length)
+        finally:
+            self._of_inputs = []
+
+    def _all_of_inputs(self, length, inputs, layout):
+        """The products of all steps' inputs with their weight in one, which is a few times faster than one by one."""
+        context = inputs.context
+        try:
+            weight, bias = self.i2h_weight.data(context), self.i2h_bias.data(context)
+        except DeferredInitializationError:         # the first step of this call tells the shapes
+            return []
+        products = nd.FullyConnected(inputs, weight, bias, num_hidden=self._gates * self._hidden_size, flatten=False)
+        return split_steps(length, products, layout)[::-1]
 
     def __repr__(self):
         rows, features = self.i2h_weight.shape
