@@ -153,34 +153,54 @@ static inline void mxcy_max_lanes(T* y, U* where, const T* x, const int64_t* off
     for (int j = 0; j < (int)(MXCY_VECTOR_BYTES / sizeof(T)); j++) where[j] = (U)at[j];
 }
 
-// Few channels are taken as whole vectors, as far as there is something behind them: what lies there is computed later,
-// and a remainder of single elements would cost more than the vectors.
-enum { MXCY_POOL_VECTOR = 16 };
+// One window of all channels; its elements in the image are those at `offset`.
+template <class T, class I, class U>
+static inline void mxcy_max_window(T* y, U* where, const T* x, int64_t C, const int64_t* offset, const I* tap,
+                                   int64_t taps, I* at) {
+    enum { L = MXCY_VECTOR_BYTES / sizeof(T) };
+    if (C >= L) {                                               // the last vector overlaps the one before
+        for (int64_t c = 0; c < C; c += L) {
+            int64_t first = c + L <= C ? c : C - L;
+            mxcy_max_lanes(y + first, where + first, x + first, offset, tap, taps);
+        }
+        return;
+    }
+    mxcy_clear(y, at, C);
+    for (int64_t k = 0; k < taps; k++) mxcy_max_row<T, I>(y, at, x + offset[k], C, tap[k]);
+    for (int64_t c = 0; c < C; c++) where[c] = (U)at[c];
+}
+
+// The elements of a window that lie in the image: how far from its corner, and their positions in it; how many.
+template <class I>
+static inline int64_t mxcy_taps(const mxcy_pool& p, const mxcy_span& deep, const mxcy_span& tall, const mxcy_span& wide,
+                                int64_t* offset, I* tap) {
+    int64_t n = 0;
+    for (int64_t d = deep.low - deep.start; d < deep.high - deep.start; d++)
+        for (int64_t h = tall.low - tall.start; h < tall.high - tall.start; h++)
+            for (int64_t w = wide.low - wide.start; w < wide.high - wide.start; w++, n++) {
+                offset[n] = ((d * p.data[1] + h) * p.data[2] + w) * p.channels;
+                tap[n] = (d * p.kernel[1] + h) * p.kernel[2] + w;
+            }
+    return n;
+}
 
 template <class T, class U>
 static void mxcy_max_last(const mxcy_pool* pool, const T* x, T* y, U* where, ptrdiff_t images, char* scratch) {
     typedef typename mxcy_lane<T>::type I;
     const mxcy_pool& p = *pool;
-    const int64_t C = p.channels, H = p.data[1], W = p.data[2];
-    const int64_t vectors = (C + MXCY_POOL_VECTOR - 1) / MXCY_POOL_VECTOR;
-    const int64_t whole = vectors > 2 ? C : vectors * MXCY_POOL_VECTOR;
-    const T *x_end = x + images * mxcy_volume(p.data) * C, *y_end = y + images * mxcy_volume(p.out) * C;
-    I* at = (I*)scratch;
+    const int64_t C = p.channels, volume = mxcy_volume(p.kernel);
+    int64_t *offset = (int64_t*)scratch, n = 0;
+    I *tap = (I*)(offset + volume), *at = tap + volume;
     for (ptrdiff_t image = 0; image < images; image++, x += mxcy_volume(p.data) * C)
-        for (int64_t o = 0; o < mxcy_volume(p.out); o++, y += C, where += C) {
-            mxcy_span deep(p, 0, o / (p.out[1] * p.out[2])), tall(p, 1, o / p.out[2] % p.out[1]);
-            mxcy_span wide(p, 2, o % p.out[2]);
-            const int64_t n = y_end - y < whole ? C : whole;
-            mxcy_clear(y, at, n);
-            for (int64_t d = deep.low; d < deep.high; d++)
-                for (int64_t h = tall.low; h < tall.high; h++)
-                    for (int64_t w = wide.low; w < wide.high; w++) {
-                        I k = ((d - deep.start) * p.kernel[1] + h - tall.start) * p.kernel[2] + w - wide.start;
-                        const T* from = x + ((d * H + h) * W + w) * C;
-                        mxcy_max_row<T, I>(y, at, from, x_end - from < n ? C : n, k);
-                    }
-            for (int64_t c = 0; c < n; c++) where[c] = (U)at[c];
-        }
+        for (int64_t z = 0; z < p.out[0]; z++)
+            for (int64_t oy = 0; oy < p.out[1]; oy++)
+                for (int64_t ox = 0; ox < p.out[2]; ox++, y += C, where += C) {
+                    mxcy_span deep(p, 0, z), tall(p, 1, oy), wide(p, 2, ox);
+                    if (n != volume || deep.size() * tall.size() * wide.size() != volume)       // else as the last one
+                        n = mxcy_taps(p, deep, tall, wide, offset, tap);
+                    const T* corner = x + ((deep.start * p.data[1] + tall.start) * p.data[2] + wide.start) * C;
+                    mxcy_max_window(y, where, corner, C, offset, tap, n, at);
+                }
 }
 
 // Calls visit(i, j): element i of the output has its maximum at element j of the data.

@@ -57,6 +57,8 @@ CASES = [
     *[Case("Pooling", [distinct(2, 3, *SPACE[:n])], dict(kind, global_pool=True), pooling) for n in (1, 2, 3)
       for kind in KINDS[:4]],
     Case("Pooling", [normal(2, 3, 40, 41)], dict(pool_type="avg", global_pool=True), pooling),
+    *[Case("Pooling", [distinct(2, 6, 7, channels)], dict(kernel=(3, 2), stride=(2, 1), pad=(1, 1), layout="NHWC"), pooling,
+           second=False, id=f"{channels} channels") for channels in (16, 20, 35)],
     Case("Pooling", [distinct(1, 2, 20, 20)], dict(kernel=(17, 16), stride=(2, 2)), pooling, id="window of 272"),
     Case("Pooling", [distinct(1, 2, 9)], dict(kernel=(2,), stride=(2,), pooling_convention="same"), pooling),
     Case("Pooling", [const(np.full((1, 1, 4), -np.inf))], dict(kernel=(2,)), pooling, grad=False, id="minus infinity"),
