@@ -266,6 +266,21 @@ class Block:
         own = self.collect_params()
         return "" if any(name in own for name in plain) else self.prefix
 
+    def save(self, prefix):
+        """Write the structure to ``<prefix>-model.json`` and the parameters to ``<prefix>-model.params``."""
+        from mxcy.gluon.architecture import save_structure
+        save_structure(self, f"{prefix}-model.json")
+        self.save_parameters(f"{prefix}-model.params")
+
+    def load(self, prefix):
+        """Read the parameters that `save` wrote for a network made in the same way.
+
+        The structures are compared, and what was hybridized then is hybridized.
+        """
+        from mxcy.gluon.architecture import load_structure
+        load_structure(self, f"{prefix}-model.json")
+        self.load_parameters(f"{prefix}-model.params")
+
     save_params = save_parameters
     load_params = load_parameters
 
@@ -286,6 +301,11 @@ class Block:
         """Turn hybridization of all hybrid descendants on or off; see `HybridBlock.hybridize`."""
         for child in self._children.values():
             child.hybridize(active, **kwargs)
+
+    def register_op_hook(self, callback, monitor_all=False):
+        """Let all hybrid descendants report the values in their graphs; see `HybridBlock.register_op_hook`."""
+        for child in self._children.values():
+            child.register_op_hook(callback, monitor_all)
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 

@@ -274,8 +274,7 @@ class HybridBlock(Block):
             Whether variables are reported as well.
         """
         self._monitor, self._last = (callback, monitor_all), None
-        for child in self._children.values():
-            child.register_op_hook(callback, monitor_all)
+        super().register_op_hook(callback, monitor_all)
 
     def optimize_for(self, x, *args, backend=None, clear=False, **kwargs):
         """Hybridize, and make the graph for the arguments ``x`` and ``args`` without running it.

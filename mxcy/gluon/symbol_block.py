@@ -112,6 +112,10 @@ class SymbolBlock(HybridBlock):
         trace.keep(self._symbol, self._out_form)
         return trace
 
+    def reset_ctx(self, ctx):
+        """Move all parameters to other devices."""
+        self.collect_params().reset_ctx(ctx)
+
     def cast(self, dtype):
         super().cast(dtype)
         if dtype_name(dtype) != "float16":

@@ -118,6 +118,36 @@ def test_inside_another_block():
     np.testing.assert_allclose(plain[:, :5], expected, rtol=1e-6)
 
 
+def test_structure_and_parameters(tmp_path):
+    net, a, expected = network()
+    net.save(str(tmp_path / "net"))
+    other, _, _ = network()
+    other.hybridize(False)
+    other.initialize(mx.init.Zero(), force_reinit=True)
+    other.load(str(tmp_path / "net"))
+    assert other._active
+    np.testing.assert_array_equal(other(a).asnumpy(), expected)
+    wrong = nn.HybridSequential()
+    wrong.add(nn.Dense(3))
+    with pytest.raises(ValueError, match="lacks dense1"):
+        wrong.load(str(tmp_path / "net"))
+    (tmp_path / "net-model.json").write_text("{")
+    with pytest.raises(ValueError, match="does not hold"):
+        other.load(str(tmp_path / "net"))
+
+
+def test_names_where_programs_look_for_them():
+    assert gluon.block.HybridBlock is gluon.HybridBlock and gluon.parameter.ParameterDict is gluon.ParameterDict
+    assert gluon.tensor_types == (nd.NDArray, mx.sym.Symbol)
+
+
+def test_another_device():
+    net, a, expected = network()
+    block = gluon.SymbolBlock(net(mx.sym.var("data")), mx.sym.var("data"), params=net.collect_params())
+    block.reset_ctx(mx.cpu(1))
+    np.testing.assert_allclose(block(a.as_in_context(mx.cpu(1))).asnumpy(), expected, rtol=1e-6)
+
+
 def test_wrong_calls():
     data = mx.sym.var("data")
     with pytest.raises(ValueError, match="the result of an operator"):
@@ -167,9 +197,14 @@ def test_golden_export():
 def test_mxnet_reads_exports(tmp_path):
     net, a, expected = network()
     net.export(str(tmp_path / "net"))
+    net.save(str(tmp_path / "net"))
     np.save(tmp_path / "data.npy", a.asnumpy())
     code = ("import sys, numpy as np, mxnet as mx; p = sys.argv[1];"
             "net = mx.gluon.SymbolBlock.imports(p + '/net-symbol.json', ['data'], p + '/net-0000.params');"
-            "np.save(p + '/out.npy', net(mx.nd.array(np.load(p + '/data.npy'))).asnumpy())")
+            "np.save(p + '/out.npy', net(mx.nd.array(np.load(p + '/data.npy'))).asnumpy());"
+            "nn = mx.gluon.nn; net = nn.HybridSequential();"
+            "net.add(nn.Conv2D(4, 3), nn.BatchNorm(), nn.Activation('relu'), nn.GlobalAvgPool2D(), nn.Dense(5));"
+            "net.load(p + '/net'); a = net(mx.nd.array(np.load(p + '/data.npy'))).asnumpy();"
+            "np.testing.assert_allclose(a, np.load(p + '/out.npy'), rtol=1e-5)")
     subprocess.run([MXNET, "-c", code, str(tmp_path)], check=True, cwd=tmp_path)
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-5, atol=1e-6)
