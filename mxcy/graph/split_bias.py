@@ -21,7 +21,7 @@ def split_bias(graph):
     users, heads = graph.users(), set(graph.heads)
 
     def visit(node, inputs):
-        if node.op is None or node.op.name != "FullyConnected" or node.params["no_bias"] \
+        if node.op is None or node.op.name != "FullyConnected" or node.params["no_bias"] or node.after \
                 or node.types[0][1] not in ("float32", "float64") or Entry(node, 0) in heads:
             return None                         # in 16 bits the product would be rounded before the bias is added
         after = [user for user, _ in users.get(Entry(node, 0), ())]
