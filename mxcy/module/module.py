@@ -7,11 +7,13 @@ from mxcy import nd
 from mxcy import optimizer as opt
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError, nearest
 from mxcy.context import Context, cpu
+from mxcy.dtype import dtype_name
 from mxcy.initializer import InitDesc
 from mxcy.io import DataDesc
 from mxcy.module.base_module import CPU, UNIFORM, BaseModule, described
 from mxcy.module.executor_group import ExecutorGroup
 from mxcy.module.files import load_checkpoint
+from mxcy.ndarray._zeros import zeros_on_demand
 from mxcy.ndarray.serialization import replacing
 
 __all__ = ["Module"]
@@ -223,6 +225,7 @@ class Module(BaseModule):
         if shared_module is not None:
             self.params_initialized = True
             self._arg_params, self._aux_params = shared_module._arg_params, shared_module._aux_params
+            self._params_dirty = shared_module._params_dirty
             if shared_module.optimizer_initialized:
                 self.borrow_optimizer(shared_module)
         elif self.params_initialized:
@@ -297,8 +300,17 @@ class Module(BaseModule):
                                      "to have it initialized")
                 elif initializer is not None:
                     initializer(InitDesc(name, attributes.get(name)), array)
-        self.params_initialized, self._params_dirty = True, False
+        self.params_initialized = True
         self._group.set_params(self._arg_params, self._aux_params, allow_extra=True)
+        self._let_go()
+
+    def _let_go(self):
+        """Keep the values on the devices alone: arrays that hold nothing, until `get_params` fills them."""
+        self._params_dirty = True
+        for params in (self._arg_params, self._aux_params):
+            for name, array in params.items():
+                empty = zeros_on_demand(array.shape, dtype_name(array.dtype), array.context)
+                params[name] = nd.zeros_like(array) if empty is None else empty
 
     def get_params(self):
         """The parameters: (arguments, auxiliary states), dicts of copies.
@@ -311,7 +323,7 @@ class Module(BaseModule):
         if self.binded and self._params_dirty:
             self._group.get_params(self._arg_params, self._aux_params)
             self._params_dirty = False
-        return self._arg_params, self._aux_params
+        return dict(self._arg_params), dict(self._aux_params)
 
     def set_params(self, arg_params, aux_params, allow_missing=False, force_init=True, allow_extra=False):
         if not allow_missing:
@@ -345,8 +357,6 @@ class Module(BaseModule):
         if self.optimizer_initialized and not force_init:
             self.logger.warning("optimizer already initialized, ignoring...")
             return
-        if self._params_dirty:
-            self.get_params()
         several = len(self._context) > 1
         store = kvstore
         if isinstance(store, str):
@@ -383,10 +393,12 @@ class Module(BaseModule):
         return optimizer
 
     def _fill_store(self):
+        params, _ = self.get_params()
         for name in self._param_names:
-            self._kvstore.init(name, self._arg_params[name])
+            self._kvstore.init(name, params[name])
             if self._update_on_kvstore:
                 self._kvstore.pull(name, [args[name] for args, _, _ in self._group.shared])
+        self._let_go()
 
     def borrow_optimizer(self, shared_module):
         """Use the optimizer, its states and the store of another module.
@@ -410,7 +422,8 @@ class Module(BaseModule):
     def update(self):
         """Change the parameters by the gradients of the last batch."""
         self._require("binded", "params_initialized", "optimizer_initialized")
-        self._params_dirty = True
+        if not self._params_dirty:
+            self._let_go()
         calls = self._group.calls
         names = calls[0][0]
         if self._kvstore is not None:
