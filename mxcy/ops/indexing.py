@@ -68,13 +68,18 @@ embedding = Operator(
     input_dim=Param(int, min=1, doc="Number of rows."), output_dim=Param(int, min=1, doc="Elements of a row."),
     dtype=Param(Dtype, "float32", choices=NUMBERS, doc="dtype of ``weight``, where it is to be made."),
     sparse_grad=Param(bool, False, doc="Whether the gradient of ``weight`` is row-sparse."))
-embedding.infer_type(lambda data, weight, dtype: indexed("Embedding", weight or dtype, data))
 embedding.cpu = _index.embedding
 
 
 @embedding.infer_shape
 def _(data, input_dim, output_dim):
     return dict(out=data + (output_dim,), weight=(input_dim, output_dim))
+
+
+@embedding.infer_type
+def _(data, weight, dtype):
+    dtype = indexed("Embedding", weight or dtype, data)
+    return dict(weight=dtype, out=dtype)
 
 
 @embedding.gradient

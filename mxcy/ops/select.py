@@ -32,9 +32,9 @@ def _(x, y, out):
 
 @where.infer_type
 def _(x, y):
-    if x != y:
+    if x != y and None not in (x, y):
         raise MXNetTypeError(f"where: x is {x} and y is {y}; they must have one dtype. Convert one with astype().")
-    return x
+    return dict(x=x or y, y=x or y, out=x or y)
 
 
 @where.gradient
