@@ -7,6 +7,7 @@ from mxcy.context import current_context
 from mxcy.dtype import CODES, NUMPY, dtype_name
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.infer import infer_shapes, infer_types, is_complete
+from mxcy.ndarray._ndarray import NDArray
 from mxcy.ndarray.arithmetic import NUMBER
 from mxcy.ndarray.serialization import replacing
 from mxcy.ops.operator import REGISTRY
@@ -36,7 +37,7 @@ class Symbol:
     array([3., 5.], dtype=float32)
     """
 
-    __array_priority__ = 1000.0         # NumPy leaves arithmetic with symbols to them
+    __array_ufunc__ = None              # NumPy leaves arithmetic with symbols to them
 
     def __init__(self, heads):
         self._heads = heads
@@ -546,6 +547,9 @@ def arithmetic(same, number, reverse=None):
             op, hint = number if reverse is None else reverse
             other = int(other) if isinstance(other, bool) else other
             return Symbol.of_node(apply(REGISTRY[op], hint, [one(self)], {"scalar": other}))
+        if isinstance(other, (np.ndarray, NDArray)):
+            raise MXNetTypeError(f"{self!r} has no values until it is bound, so it cannot be combined with an array; make "
+                                 f"the array an argument, mx.sym.var(name), and bind it")
         return NotImplemented
     return method
 

@@ -175,6 +175,10 @@ def test_what_symbols_cannot_do_says_so():
     for what in (lambda: bool(x), lambda: x.asnumpy(), lambda: float(x), lambda: x.wait_to_read()):
         with pytest.raises(NotImplementedError, match="has no values until it is bound"):
             what()
+    for what in (lambda: x + np.ones(2), lambda: np.ones(2) + x, lambda: mx.nd.ones((2,)) * x):
+        with pytest.raises(MXNetError, match="make the array an argument"):
+            what()
+    assert (np.float32(2) * x).heads[0].node.attrs == {"scalar": "2.0"}
     with pytest.raises(MXNetError, match="unknown parameter 'num_hiden'. Did you mean 'num_hidden'"):
         mx.sym.FullyConnected(x, num_hidden=3, num_hiden=3)
     with pytest.raises(MXNetError, match="data is int; expected a Symbol"):
