@@ -548,8 +548,8 @@ def arithmetic(same, number, reverse=None):
             other = int(other) if isinstance(other, bool) else other
             return Symbol.of_node(apply(REGISTRY[op], hint, [one(self)], {"scalar": other}))
         if isinstance(other, (np.ndarray, NDArray)):
-            raise MXNetTypeError(f"{self!r} has no values until it is bound, so it cannot be combined with an array; make "
-                                 f"the array an argument, mx.sym.var(name), and bind it")
+            raise MXNetTypeError(f"{self!r} has no values until it is bound, so it cannot be combined with an array; "
+                                 f"make the array an argument, mx.sym.var(name), and bind it")
         return NotImplemented
     return method
 
