@@ -20,8 +20,8 @@ __all__ = ["recompute"]
 
 #: An output this many times smaller than the inputs it was computed from is kept: it costs little.
 SMALL = 16
-#: Attribute of nodes that are to be computed again, as MXNet knows it.
-FORCE = "__force_mirroring__"
+#: Attributes of nodes that are to be computed again, and of those among them that are kept, as MXNet knows them.
+FORCE, STAGE = "__force_mirroring__", "__mirror_stage__"
 
 
 def recompute(graph, n_outputs, budget=None):
@@ -37,7 +37,8 @@ def recompute(graph, n_outputs, budget=None):
         How many of the heads are outputs.
     budget : int, optional
         Bytes that the arena should take at most: no more is computed again than that asks for. 0: as little memory as
-        the square root rule can reach. If not given, only nodes with the attribute ``force_mirroring`` run again.
+        the square root rule can reach. If not given, only nodes with the attribute ``force_mirroring`` run again;
+        those that have ``mirror_stage``, too, are kept, and what lies between them runs again at one time.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def recompute(graph, n_outputs, budget=None):
     forward, backward = schedule(graph, n_outputs)
     if not backward:
         return graph
-    forced = {node: node for node in forward if node.attrs.get(FORCE, "").lower() in ("true", "1") and is_pure(node)}
+    forced = [node for node in forward if says(node, FORCE) and not says(node, STAGE) and is_pure(node)]
     if forced:
         graph = rewrite(graph, backward, components(forced), set())
     if budget is None or (budget and planned_bytes(graph, n_outputs) <= budget):
@@ -63,6 +64,11 @@ def recompute(graph, n_outputs, budget=None):
         else:
             few = middle + 1
     return cuts.apply(chosen, many)
+
+
+def says(node, attribute):
+    """Whether an attribute of the user is true."""
+    return node.attrs.get(attribute, "").lower() in ("true", "1")
 
 
 def is_pure(node):

@@ -136,6 +136,25 @@ def test_nodes_that_are_forced():
     assert_same(before, after, lambda: values(before))
 
 
+def test_stages_are_kept():
+    def chain(stages):
+        x = variable("x", (64, 64))
+        for i in range(20):
+            h = Builder("inner", {"__force_mirroring__": "True"}).tanh(F.dot(x, variable(f"w{i}", (64, 64))))
+            stage = {"__mirror_stage__": "True"} if stages and i % 5 == 4 else {}
+            x = Builder("outer", {"__force_mirroring__": "True", **stage}).exp(F.sin(F.cos(h)))
+        return joint(Graph([x.entry]), [f"w{i}" for i in range(20)])
+    sizes = []
+    for stages in (False, True):
+        before, n = chain(stages)
+        after = recompute(before, n)
+        assert_same(before, after, lambda graph=before: values(graph))
+        again = [node for node in forward_again(after) if node.op.name == "exp"]
+        assert not any("__mirror_stage__" in node.attrs for node in again)
+        sizes.append(planned_bytes(after, n))
+    assert sizes[1] <= sizes[0]
+
+
 def test_plans_honour_it(monkeypatch):
     def symbol(depth):
         x = mx.sym.Variable("x")
