@@ -153,17 +153,6 @@ cdef class Backward:
         return tuple(results)
 
 
-cdef class Zeros:
-    """The gradients of arrays that no result depends on."""
-    cdef list arrays
-
-    def __init__(self, list arrays):
-        self.arrays = arrays
-
-    def __call__(self, grads):
-        return tuple([F.zeros_like(array) for array in self.arrays])
-
-
 cdef class CachedOp:
     """A graph as a function of arrays.
 
@@ -268,10 +257,6 @@ cdef class CachedOp:
             backward = Backward.__new__(Backward)
             backward.execution, backward.compiled, backward.owner, backward.arrays = execution, c, self, arrays
             attach_function(backward, [arrays[at] for at in c.wanted], outputs, True)
-        elif flags.recording:                   # what is recorded may be independent of what wants a gradient
-            leaves = [array for array in arrays if array.node is not None]
-            if leaves:
-                attach_function(Zeros(leaves), leaves, outputs)
         return outputs
 
     cdef Compiled compiled(self, list arrays, State* flags):

@@ -1,7 +1,7 @@
 """From a graph to a Plan: the passes in their order, and the steps that are left."""
 import os
 
-from mxcy.graph.build import Value
+from mxcy.graph.build import F, Value
 from mxcy.graph.fuse_convolution import fuse_convolutions
 from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
@@ -134,7 +134,7 @@ def differentiate(typed, names, train, n_heads=None):
     Returns
     -------
     found : dict of str to Entry
-        The gradient of each variable that the outputs depend on.
+        The gradient of each variable in the graph; zeros where none reaches it.
     given : dict of int to Entry
         The variable that holds the gradient of each output, where they are given.
     """
@@ -148,7 +148,10 @@ def differentiate(typed, names, train, n_heads=None):
             head_grads.append(given[i])
     names = [name for name in names if name in leaves]
     found = gradient(typed, head_grads, [leaves[name] for name in names], train)
-    return {name: entry for name, entry in zip(names, found) if entry is not None}, given
+    for i, name in enumerate(names):
+        if found[i] is None:
+            found[i] = F._zeros(shape=leaves[name].shape, dtype=leaves[name].dtype).entry
+    return dict(zip(names, found)), given
 
 
 def gradient_graph(graph, types, names, train):

@@ -217,6 +217,28 @@ def test_results_whose_shape_depends_on_values():
                                       [2 * v for v, i in zip((5, 6, 7), index) if i])
 
 
+def test_parameters_that_no_gradient_reaches_have_zeros():
+    class Half(gluon.HybridBlock):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            with self.name_scope():
+                self.one, self.two = nn.Dense(2, in_units=2), nn.Dense(2, in_units=2)
+
+        def hybrid_forward(self, F, x):
+            return self.one(x) + F.BlockGrad(self.two(x))
+    net = Half()
+    net.initialize()
+    net.hybridize()
+    net.two.weight.grad()[:] = 5
+    trainer = gluon.Trainer(net.collect_params(), "sgd")
+    for _ in range(2):
+        with autograd.record():
+            loss = net(x(3, 2)).sum()
+        loss.backward()
+        trainer.step(1)                         # refuses gradients that backward has not made
+    np.testing.assert_array_equal(net.two.weight.grad().asnumpy(), 0)
+
+
 class Modes(gluon.HybridBlock):
     def hybrid_forward(self, F, x):
         return x * 2 if autograd.is_training() else x

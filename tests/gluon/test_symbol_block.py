@@ -13,7 +13,7 @@ from mxcy.gluon import nn
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 #: Python of an environment with MXNet 1.9.1, to see that it reads what is written here.
-MXNET = os.environ.get("MXNET_PYTHON", "")
+MXNET = os.environ.get("MXNET_PY", "")
 
 
 def x(*shape, seed=0):
@@ -193,7 +193,7 @@ def test_golden_export():
     np.testing.assert_allclose(net(nd.array(given)).asnumpy(), expected, rtol=1e-5)
 
 
-@pytest.mark.skipif(not MXNET, reason="set MXNET_PYTHON to the Python of an environment with MXNet 1.9.1")
+@pytest.mark.skipif(not MXNET, reason="set MXNET_PY to the Python of an environment with MXNet 1.9.1")
 def test_mxnet_reads_exports(tmp_path):
     net, a, expected = network()
     net.export(str(tmp_path / "net"))
