@@ -142,7 +142,7 @@ def merge_shapes(old, new, least):
     for a, b in zip(old, new):
         if a >= least and b >= least and a != b:
             return None
-        sizes.append(a if a >= least else b)
+        sizes.append(a if a >= least or b < least else b)       # of two unknown ones the old: no endless exchange
     return tuple(sizes)
 
 
@@ -196,6 +196,8 @@ def forwards(node, inputs, count, table):
             return *apply_rule(node, inputs, count), True
         except MXNetError as error:
             raise table.located(node, error) from None
+        except LookupError:                             # a file may leave inputs, or axes of them, out
+            raise table.located(node, MXNetValueError("it has too few inputs, or they have too few axes")) from None
     tries = []
     for size in TRIED:
         tried = [shape and tuple(n if n >= table.least else size for n in shape) for shape in inputs]

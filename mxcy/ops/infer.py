@@ -44,6 +44,9 @@ def infer_shapes(operator, params, names, shapes):
         if str(error).startswith(operator.name):
             raise
         raise MXNetValueError(f"{operator.name}: {error}") from None
+    except LookupError as error:
+        raise MXNetValueError(f"{operator.name}: {len(shapes)} inputs of shapes {', '.join(map(str, shapes))} are too "
+                              f"few, or have too few axes") from error
     if isinstance(result, dict):
         for name in names if not operator.variadic else ():
             wanted = result.get(name)

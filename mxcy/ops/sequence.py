@@ -37,7 +37,7 @@ def kernel_rules(operator, cpu):
 
     @operator.infer_inputs
     def _(data, axis):
-        return dict(sequence_length=data and (data[1 - axis],))
+        return dict(sequence_length=(data[1 - axis],) if data and len(data) > 1 else None)
 
     @operator.infer_type
     def _(data, sequence_length):

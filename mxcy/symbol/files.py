@@ -185,6 +185,10 @@ def check(node):
         node.op.rules["check_node"](node)
     expected = node.op.input_names(node.params, len(node.inputs)) if not node.op.variadic else node.inputs
     optional = len(node.op.optional_inputs) if "inputs_given" not in node.op.rules else 0
+    least = max(auxiliary_positions(node), default=-1) + 1
+    if len(node.inputs) < least:
+        raise MXNetValueError(f"symbol file: node {node.name!r} ({node.op.name}) has {len(node.inputs)} inputs; "
+                              f"expected {least} or more")
     if not len(expected) - optional <= len(node.inputs) <= len(expected):
         raise MXNetValueError(f"symbol file: node {node.name!r} ({node.op.name}) has {len(node.inputs)} inputs; "
                               f"expected {len(expected)}: {', '.join(map(str, expected))}")

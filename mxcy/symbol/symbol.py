@@ -269,13 +269,13 @@ class Symbol:
         """
         graph, known = self._known("infer_type", args, kwargs)
         values = infer_types(graph, known)
-        return self._sorted(lambda entry: numpy_type(values[entry]))
+        return self._sorted(lambda entry: numpy_type(values.get(entry)))
 
     def infer_type_partial(self, *args, **kwargs):
         """As `infer_type`, with None for what does not follow."""
         graph, known = self._known("infer_type", args, kwargs)
         values = infer_types(graph, known, default=None)
-        return self._sorted(lambda entry: numpy_type(values[entry]))
+        return self._sorted(lambda entry: numpy_type(values.get(entry)))
 
     def _known(self, what, args, kwargs):
         graph = self.graph
