@@ -107,9 +107,13 @@ def test_gradient_accumulates(case, device):
         assert_close(x.grad, 2 * once)
 
 
+#: Operators that hold graphs or Python code, which a row cannot: test_control_flow.py and test_operator.py have them.
+HOLDERS = {"Custom", "_cond", "_custom_backward", "_custom_forward", "_foreach", "_while_loop"}
+
+
 def test_every_operator_has_a_case():
     tested = {lookup(case.operator) for case in CASES}
     missing = {op.name for op in REGISTRY.values()} - {op.name for op in tested}
     if not available():
         missing -= {"_fused_convolution", "_prepare_convolution_weight"}
-    assert not {name for name in missing if not name.startswith("_backward_")}
+    assert not {name for name in missing - HOLDERS if not name.startswith("_backward_")}

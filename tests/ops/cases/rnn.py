@@ -83,4 +83,5 @@ CASES = [
     case("lstm", 2, projection_size=2, bidirectional=True, state_outputs=True),
     case("lstm", lstm_state_clip_min=-.4, lstm_state_clip_max=.5, state_outputs=True),
     case("gru", batch=1, steps=1, features=1),
+    Case("_rnn_param_concat", [normal(6), normal(1), normal(4)], {"dim": 0}, lambda *parts, dim: np.concatenate(parts)),
 ]
