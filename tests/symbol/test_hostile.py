@@ -274,3 +274,9 @@ def test_parameters_that_do_not_fit(tmp_path):
     mx.nd.save(path, {"weight": mx.nd.ones((3, 4)), "bias": mx.nd.ones((3,)), "more": mx.nd.ones((3,))})
     with pytest.raises(MXNetError, match="more"):
         net.load_parameters(path)
+
+
+def test_two_spellings_of_an_unknown_size_do_not_take_turns():
+    a, b = mx.sym.var("a", shape=(-1, 3)), mx.sym.var("b", shape=(0, 3))
+    assert (a + b).infer_shape_partial()[1] == [(0, 3)]
+    assert (a + b).infer_shape(a=(2, 3))[0] == [(2, 3)] * 2
