@@ -169,6 +169,14 @@ class Planner:
             death = len(self.order) if out in self.given else self.last.get(out, step)
             self.of[out] = Buffer(out.nbytes, step, death, self.given.get(out))
 
+    def written_over(self, node, kernel):
+        """The inputs that the kernel may write its first output over."""
+        rule = node.op.rules.get("inplace")
+        if rule is None:
+            return node.inputs if kernel.inplace else ()
+        buffers = [self.of[entry] for entry in node.inputs]         # other inputs are read while the output is written
+        return [node.inputs[i] for i in call_rule(rule, node.params) if buffers.count(buffers[i]) == 1]
+
     def may_move(self, buffer, out, step):
         """Whether a buffer may lie in the caller's array for an output of a step, from its birth on."""
         same_phase = (buffer.birth < self.n_forward) == (step < self.n_forward)

@@ -177,6 +177,15 @@ def test_output_that_is_a_reshaped_variable_is_a_copy():
     check(graph, order, n_forward, plan)
 
 
+@pytest.mark.parametrize("same", [False, True])
+def test_kernels_that_may_overwrite_one_input_only(same):
+    """A part of an array replaced: over the array itself, but not while it is read as the part, too."""
+    x = F.transpose(variable("x", (4, 4)))
+    part = F.Reshape(x, shape=(4, 4)) if same else variable("part", (4, 4))
+    _, _, plan = planned(Graph([F.transpose(F._slice_assign(x, part, begin=(0, 0), end=(4, 4))).entry]))
+    assert len(plan.inplace) == (not same) and len(plan.dropped) == same
+
+
 def test_what_changes_is_never_shared():
     weight, grad, momentum = (variable(name, (4, 4)) for name in ("weight", "grad", "momentum"))
     before = F.Reshape(momentum, shape=(16,))
