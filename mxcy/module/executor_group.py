@@ -3,6 +3,7 @@ from mxcy import nd
 from mxcy.base import MXNetValueError
 from mxcy.dtype import dtype_name
 from mxcy.executor import Executor
+from mxcy.graph.place import contexts as devices_of
 from mxcy.io import DataDesc
 from mxcy.module.base_module import as_list
 
@@ -27,6 +28,8 @@ class ExecutorGroup:
         For each argument.
     data, labels : list of DataDesc
     shared : ExecutorGroup, optional
+    group2ctxs : list of dict, optional
+        For each device the devices of groups of nodes.
 
     Attributes
     ----------
@@ -35,9 +38,13 @@ class ExecutorGroup:
         For each device (names, gradients, weights) of the parameters that have gradients.
     """
 
-    def __init__(self, symbol, contexts, work_load_list, param_names, state_names, grad_req, data, labels, shared=None):
+    def __init__(self, symbol, contexts, work_load_list, param_names, state_names, grad_req, data, labels, shared=None,
+                 group2ctxs=None):
         self.symbol, self.contexts, self.work_load_list = symbol, contexts, work_load_list
         self.param_names, self.state_names, self.grad_req = param_names, state_names, grad_req
+        self.group2ctxs = group2ctxs or [None] * len(contexts)
+        self.devices = [{node.name: device for node, device in devices_of(symbol.graph, groups, ctx).items()}
+                        if groups else {} for groups, ctx in zip(self.group2ctxs, contexts)]
         self.arg_names, self.aux_names = symbol.list_arguments(), symbol.list_auxiliary_states()
         self.output_names = symbol.list_outputs()
         attributes = symbol.attr_dict()
@@ -85,18 +92,16 @@ class ExecutorGroup:
             left = ", ".join(f"{name} {shape}" for name, shape in partial if not shape or min(shape) <= 0)
             raise MXNetValueError(f"bind: the shapes of {left} do not follow from {shapes}")
         arg_types, _, aux_types = self.symbol.infer_type(**{d.name: dtype_name(d.dtype) for d in inputs})
-        own_grads = {}
-        arrays = []
+        devices, own_grads, arrays = self.devices[k], {}, []
         for name, shape, dtype in zip(self.arg_names, arg_shapes, map(dtype_name, arg_types)):
-            parameter = name in self.param_names
-            arrays.append(_kept(args, name, shape, dtype, ctx, shapes) if parameter else nd.zeros(shape, ctx, dtype))
+            parameter, where = name in self.param_names, devices.get(name, ctx)
+            arrays.append(_kept(args if parameter else {}, name, shape, dtype, where, shapes))
             if self.grad_req[name] != "null":
-                own_grads[name] = (_kept(grads, name, shape, dtype, ctx, shapes) if parameter
-                                   else nd.zeros(shape, ctx, dtype))
-        states = [_kept(aux, name, shape, dtype_name(dtype), ctx, shapes)
+                own_grads[name] = _kept(grads if parameter else {}, name, shape, dtype, where, shapes)
+        states = [_kept(aux, name, shape, dtype_name(dtype), devices.get(name, ctx), shapes)
                   for name, shape, dtype in zip(self.aux_names, aux_shapes, aux_types)]
         return Executor(self.symbol, ctx, arrays, [own_grads.get(name) for name in self.arg_names],
-                        [self.grad_req[name] for name in self.arg_names], states)
+                        [self.grad_req[name] for name in self.arg_names], states, self.group2ctxs[k])
 
     def _part_shape(self, desc, k):
         axis = DataDesc.get_batch_axis(desc.layout)

@@ -38,8 +38,8 @@ class Module(BaseModule):
         Parameters that are not trained.
     state_names : list of str, optional
         The arguments that `set_states` gives. All others are parameters.
-    group2ctxs : dict, optional
-        Devices by group of the symbol's nodes. CPUs share their memory, so groups make no difference.
+    group2ctxs : dict or list of dict, optional
+        Devices by group of the symbol's nodes; a list, or a list of devices for a group, has one for each context.
     compression_params : dict, optional
         Must be empty: there is no gradient compression.
 
@@ -65,6 +65,7 @@ class Module(BaseModule):
         if len(self._work_load_list) != len(self._context):
             raise MXNetValueError(f"Module: work_load_list has {len(self._work_load_list)} entries for "
                                   f"{len(self._context)} devices")
+        self._group2ctxs = _for_each(group2ctxs, len(self._context))
         self._symbol = symbol
         self._data_names, self._label_names = list(data_names or ()), list(label_names or ())
         self._state_names, self._fixed_param_names = list(state_names or ()), list(fixed_param_names or ())
@@ -82,7 +83,7 @@ class Module(BaseModule):
         self._update_on_kvstore = False
         self._preload_opt_states = None
         self._number = {}                       # of each parameter, for the optimizer
-        self._indices = []
+        self._updates = []                      # (numbers, gradients, weights) of each call of the updater
         self._group = None
 
     # -- files -------------------------------------------------------------------------------------------------------
@@ -220,7 +221,8 @@ class Module(BaseModule):
                 raise MXNetValueError(f"bind: shared_module lives on {shared.contexts}, this module on {self._context}")
         self.for_training, self.inputs_need_grad = for_training, inputs_need_grad
         self._group = ExecutorGroup(self._symbol, self._context, self._work_load_list, self._param_names,
-                                    self._state_names, self._requests(grad_req), data, labels, shared)
+                                    self._state_names, self._requests(grad_req), data, labels, shared,
+                                    self._group2ctxs)
         self.binded = True
         if shared_module is not None:
             self.params_initialized = True
@@ -230,6 +232,8 @@ class Module(BaseModule):
                 self.borrow_optimizer(shared_module)
         elif self.params_initialized:
             self._group.set_params(self._arg_params, self._aux_params, allow_extra=True)
+            if self.optimizer_initialized:
+                self._updates = self._calls_of_updater()
 
     def _requests(self, grad_req):
         """The grad_req of each argument."""
@@ -375,7 +379,7 @@ class Module(BaseModule):
             if on_store:
                 store.set_optimizer(self._optimizer)
         self._number = {name: i for i, name in enumerate(names)}
-        self._indices = self._numbered()
+        self._updates = self._calls_of_updater()
         self.optimizer_initialized = True
         if self._preload_opt_states is not None:
             self.load_optimizer_states(self._preload_opt_states)
@@ -411,13 +415,18 @@ class Module(BaseModule):
         self._optimizer, self._updater = shared_module._optimizer, shared_module._updater
         self._kvstore, self._update_on_kvstore = shared_module._kvstore, shared_module._update_on_kvstore
         self._number = shared_module._number
-        self._indices = self._numbered()
+        self._updates = self._calls_of_updater()
         self.optimizer_initialized = True
 
-    def _numbered(self):
-        """For each device, the numbers that the updater knows the trained parameters by."""
-        copies = len(self._context)
-        return [[self._number[name] * copies + k for name in self._group.calls[k][0]] for k in range(copies)]
+    def _calls_of_updater(self):
+        """The numbers, gradients and weights of all that is trained, device by device."""
+        found = {}
+        for k, (names, grads, weights) in enumerate(self._group.calls):
+            for name, grad, weight in zip(names, grads, weights):
+                call = found.setdefault((k, str(weight.context)), ([], [], []))
+                for part, value in zip(call, (self._number[name] * len(self._context) + k, grad, weight)):
+                    part.append(value)
+        return list(found.values())
 
     def update(self):
         """Change the parameters by the gradients of the last batch."""
@@ -432,8 +441,8 @@ class Module(BaseModule):
                 self._kvstore.pull(name, [call[2 if self._update_on_kvstore else 1][at] for call in calls],
                                    priority=-at)
         if not self._update_on_kvstore:
-            for indices, (_, grads, weights) in zip(self._indices, calls):
-                self._updater(indices, grads, weights)
+            for update in self._updates:
+                self._updater(*update)
 
     # -- batches -----------------------------------------------------------------------------------------------------
 
@@ -568,6 +577,16 @@ class Module(BaseModule):
             Whether ``labels`` has a list for each device.
         """
         self._group.update_metric(eval_metric, labels or [], pre_sliced)
+
+
+def _for_each(group2ctxs, count):
+    """A dict of devices by group, or None, for each of ``count`` devices."""
+    if isinstance(group2ctxs, (list, tuple)):
+        if len(group2ctxs) != count:
+            raise MXNetValueError(f"Module: group2ctxs has {len(group2ctxs)} entries for {count} devices")
+        return list(group2ctxs)
+    return [group2ctxs and {group: where if isinstance(where, (Context, str)) else where[k if len(where) > 1 else 0]
+                            for group, where in group2ctxs.items()} for k in range(count)]
 
 
 def _check_arguments(names, what, arguments, needed):

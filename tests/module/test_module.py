@@ -99,6 +99,27 @@ def test_outputs_of_several_devices_apart():
     np.testing.assert_array_equal(module.get_outputs()[0].shape, (5, 3))
 
 
+@pytest.mark.parametrize("groups", [{"far": mx.cpu(3)}, [{"far": mx.cpu(3)}, {"far": mx.cpu(4)}],
+                                    {"far": [mx.cpu(3), mx.cpu(4)]}])
+def test_groups_of_nodes_on_other_devices(groups):
+    def network():
+        with mx.AttrScope(ctx_group="far"):
+            hidden = sym.FullyConnected(sym.var("data"), num_hidden=4, name="hidden")
+        return sym.SoftmaxOutput(sym.FullyConnected(hidden, num_hidden=3, name="fc"), name="softmax")
+    results, context = [], [mx.cpu(0), mx.cpu(1)]
+    for given in (None, groups):
+        several = not isinstance(groups, dict) or isinstance(groups["far"], list)
+        module = bound(network(), batch=8, context=context if several else context[0], group2ctxs=given)
+        module.init_params(mx.init.Constant(.1))
+        module.init_optimizer(optimizer_params={"learning_rate": .5})
+        module.forward_backward(batch_of(8))
+        module.update()
+        results.append({name: array.asnumpy() for name, array in module.get_params()[0].items()})
+        assert str(module._group.executors[0].arg_dict["hidden_weight"].context) == ("cpu(3)" if given else "cpu(0)")
+    for name, array in results[0].items():
+        np.testing.assert_allclose(results[1][name], array, rtol=1e-5, atol=1e-6)
+
+
 def test_too_many_devices():
     with pytest.raises(ValueError, match="a batch of 1 is too small for 2 devices"):
         bound(batch=1, context=[mx.cpu(0), mx.cpu(1)])
@@ -312,10 +333,12 @@ def test_rebinding_keeps_what_was_trained():
     module.forward_backward(batch_of(seed=2))
     module.update()
     module.bind([("data", (2, 5))], [("softmax_label", (2,))], force_rebind=True)
-    again = module.get_params()[0]
-    assert any((again[name].asnumpy() != trained[name]).any() for name in trained)
+    again = {name: array.asnumpy() for name, array in module.get_params()[0].items()}
+    assert any((again[name] != trained[name]).any() for name in trained)
     module.forward_backward(batch_of(2))
     module.update()
+    for name, array in module.get_params()[0].items():
+        assert (array.asnumpy() != again[name]).all()
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------
