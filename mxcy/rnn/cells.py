@@ -110,7 +110,8 @@ class GRUCell(_GatedCell):
 
     def __call__(self, inputs, states):
         name, last = self._next_name(), states[0]
-        of_x, of_h = (sym.SliceChannel(self._affine(group, data, f"{name}_"), num_outputs=3, name=f"{name}_{group}_slice")
+        of_x, of_h = (sym.SliceChannel(self._affine(group, data, f"{name}_"), num_outputs=3,
+                                       name=f"{name}_{group}_slice")
                       for group, data in (("i2h", inputs), ("h2h", last)))
         r = sym.Activation(of_x[0] + of_h[0], act_type="sigmoid", name=f"{name}_r_act")
         z = sym.Activation(of_x[1] + of_h[1], act_type="sigmoid", name=f"{name}_z_act")
