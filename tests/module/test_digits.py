@@ -35,8 +35,8 @@ def fitted(network, train, test, epochs, rate, batch=100):
     np.random.seed(1)
     module = mx.mod.Module(network)
     module.fit(mx.io.NDArrayIter(*train, batch, shuffle=True), num_epoch=epochs, initializer=mx.init.Xavier(),
-               optimizer_params={"momentum": .9, "lr_scheduler": mx.lr_scheduler.FactorScheduler(1500, .6, base_lr=rate),
-                                 "learning_rate": rate})
+               optimizer_params={"momentum": .9, "wd": 5e-4, "learning_rate": rate,
+                                 "lr_scheduler": mx.lr_scheduler.FactorScheduler(1200, .6, base_lr=rate)})
     return module.score(mx.io.NDArrayIter(*test, batch), "acc")[0][1]
 
 
@@ -49,7 +49,7 @@ def test_digits_that_ship_with_the_package(network):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not MNIST.is_dir(), reason="needs ../shared/data/mnist")
-@pytest.mark.parametrize("network, epochs", [(mlp, 15), (lenet, 2)])
+@pytest.mark.parametrize("network, epochs", [(mlp, 15), (lenet, 3)])
 def test_mnist(network, epochs):
     data = mx.test_utils.get_mnist(str(MNIST))
     train, test = ((data[f"{part}_data"], data[f"{part}_label"]) for part in ("train", "test"))
