@@ -118,9 +118,9 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
     types = [(array.shape, array.dtype_name) for array in inputs]
     try:
         outputs = infer(operator, bound.params, names, [t[0] for t in types], [t[1] for t in types])
+        return make_signature(bound, types, outputs)
     except MXNetError as error:
         raise named(operator, error) from error.__cause__
-    return make_signature(bound, types, outputs)
 
 
 cdef Signature make_signature(Bound bound, list inputs, list outputs):

@@ -39,7 +39,7 @@ rnn = Operator(
        arXiv:1406.1078, 2014.""",
     outputs="out state_output statecell_output reserve", visible=1, random=True,
     state_size=Param(int, min=1, doc="Size of the state of each layer."),
-    num_layers=Param(int, min=1, doc="Number of layers; each feeds the next."),
+    num_layers=Param(int, min=1, max=4096, doc="Number of layers; each feeds the next."),
     bidirectional=Param(bool, False, doc="Whether each layer also runs from the end to the beginning; both outputs "
                                          "are joined."),
     mode=Param(str, choices=tuple(GATES), doc="The kind of cell."),

@@ -9,7 +9,7 @@ from mxcy import autograd
 from mxcy.ops._onednn import available
 from mxcy.ops.operator import REGISTRY, lookup
 from mxcy.testing import assert_close, check_vjp, tolerance
-from tests.ops.cases import CASES
+from tests.ops.cases import CASES, HOLDERS
 
 DIFFERENTIABLE = [case for case in CASES if case.grad]
 
@@ -105,10 +105,6 @@ def test_gradient_accumulates(case, device):
         autograd.backward(outputs, upload(gs, device), retain_graph=True)
     for x, once in zip(chosen, f.vjp(*gs)):
         assert_close(x.grad, 2 * once)
-
-
-#: Operators that hold graphs or Python code, which a row cannot: test_control_flow.py and test_operator.py have them.
-HOLDERS = {"Custom", "_cond", "_custom_backward", "_custom_forward", "_foreach", "_while_loop"}
 
 
 def test_every_operator_has_a_case():

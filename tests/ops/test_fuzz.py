@@ -12,7 +12,7 @@ import mxcy as mx
 from mxcy.base import MXNetError
 from mxcy.ops.operator import REGISTRY, lookup
 from tests.ops.case import function
-from tests.ops.cases import CASES
+from tests.ops.cases import CASES, HOLDERS
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120                       # that the calls of one operator may take together
@@ -77,4 +77,4 @@ def test_an_unknown_parameter_suggests_the_nearest(name):
 
 def test_every_operator_of_the_table_is_tried():
     names = {operator.name for operator in REGISTRY.values() if not operator.name.startswith("_backward_")}
-    assert names <= set(OPERATORS)
+    assert names - HOLDERS <= set(OPERATORS)
