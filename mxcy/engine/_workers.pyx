@@ -1,9 +1,10 @@
 # cython: language_level=3
 """Worker threads, where tasks wait for one, and who sleeps when there is none.
 
-A lane task gets all threads, and one runs at a time: on worker 0, or on the main thread while that waits. These two
-alone ever have an OpenMP team. General tasks run on every worker, and on any thread that waits, with one thread each.
-That waiting threads work is what makes a push with a wait behind it cost no more than a call: nobody need be woken.
+A lane task gets all threads, and one runs at a time, on worker 0, which alone has an OpenMP team: of two teams libgomp
+thinks that they overload the machine, and lets their threads sleep between loops, 50 us to wake each time. General tasks
+run on every worker, and on any thread that waits, with one thread each. That waiting threads work is what makes a push
+with a wait behind it cost no more than a call: nobody need be woken.
 """
 from libc.limits cimport INT_MIN
 from libc.stdio cimport snprintf
@@ -351,7 +352,7 @@ cdef void after_fork_in_child() noexcept nogil:
         workers[i].current = NULL
     me = -1
     lane_busy = lane_depth > 0
-    may_lane = is_serial
+    may_lane = is_serial or n_workers == 1
     forked = 1
     omp_set_num_threads(1)                              # the OpenMP team of this thread did not come along
 
@@ -413,8 +414,8 @@ def engine_is_serial():
     return False
 
 
-may_lane = 1                            # of the thread that imports this, the main thread
 n_workers = number_of_threads()
+may_lane = n_workers == 1               # of the thread that imports this, the main thread: no team is formed then
 is_serial = engine_is_serial()
 workers = <Worker*>calloc(MAX_WORKERS, sizeof(Worker))
 general.ranked = new priority_queue[Ranked]()
