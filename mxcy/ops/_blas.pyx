@@ -24,6 +24,7 @@ cdef extern from *:
     int mxcy_has_dnnl
     int dnnl_sgemm(char transa, char transb, int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
                    const float* b, int64_t ldb, float beta, float* c, int64_t ldc) nogil
+    int omp_get_max_threads() nogil
     void omp_set_num_threads(int threads) nogil
 
 cdef enum:
@@ -91,11 +92,12 @@ cdef int sgemm_slabs(bint transpose_a, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k,
     """
     cdef Py_ssize_t width = SLAB if n >= 2 * SLAB else SLAB // 2       # of 64, a quarter of the speed would be lost
     cdef Py_ssize_t count = (n + width - 1) // width, slab
-    cdef int failed = 0
+    cdef int failed = 0, before = omp_get_max_threads()
     omp_set_num_threads(1)              # where there is no parallel region
     for slab in prange(count, num_threads=threads, schedule="dynamic", use_threads_if=threads > 1):
         failed |= dnnl_sgemm(b'T' if transpose_a else b'N', b'T', m, min(width, n - slab * width), k, 1, a, lda,
                              b + slab * width * ldb, ldb, beta, c + slab * width, ldc)
+    omp_set_num_threads(before)         # the caller's own number, by which the engine sizes later tasks
     return failed != 0
 
 
@@ -109,9 +111,12 @@ cdef int sgemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, P
         return gemm[float](transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc)
     if transpose_b and m <= FEW_ROWS:
         return sgemm_slabs(transpose_a, m, n, k, a, lda, b, ldb, beta, c, ldc, threads)
+    cdef int before = omp_get_max_threads(), status
     omp_set_num_threads(threads)        # of this thread only
-    return dnnl_sgemm(b'T' if transpose_a else b'N', b'T' if transpose_b else b'N', m, n, k, 1, a, lda, b, ldb, beta, c,
-                      ldc) != 0
+    status = dnnl_sgemm(b'T' if transpose_a else b'N', b'T' if transpose_b else b'N', m, n, k, 1, a, lda, b, ldb, beta,
+                        c, ldc)
+    omp_set_num_threads(before)
+    return status != 0
 
 
 cdef int dgemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const double* a,
