@@ -34,7 +34,7 @@ cdef enum:                              # what a phase does with a slot
 
 cdef double INLINE_NS = 10_000          # a phase below runs in the caller, if nothing is pending
 cdef double RELEASE_NS = 3_000          # above: other Python threads run meanwhile
-cdef double LANE_NS = 300_000           # above: the phase may use all threads (to wake the lane takes 50 us) ...
+cdef double LANE_NS = 60_000            # above: the phase may use all threads ...
 cdef double SPLIT_NS = 20_000           # ... in the steps that take longer than this
 
 
