@@ -112,7 +112,9 @@ def test_lenet_learns_digits():
 def test_lenet_on_mnist(monkeypatch):
     monkeypatch.chdir(MNIST)
     accuracies = classic(mx.test_utils.get_mnist(), epochs=10)
-    assert accuracies[0] >= .96 and accuracies[2] >= .985 and accuracies[9] >= .989, accuracies
+    # at this constant rate single epochs vary by .0015 (the published run has one at .9892): the median is the level
+    assert accuracies[0] >= .96 and accuracies[2] >= .985, accuracies
+    assert np.median(accuracies[5:]) >= .989, accuracies
 
 
 def test_get_mnist_says_where_it_looked(tmp_path, monkeypatch):
