@@ -80,6 +80,7 @@ template <class T> struct backward_smooth_l1_op {
     T operator()(T g, T x, T s) const { return g * smooth_l1_slope(x, s); }
 };
 
+#ifndef __CUDACC__
 static Tile activation_tile(const char* operation, int dtype) {
     if (!std::strcmp(operation, "clip")) return tile_of<clip_op, 1>(dtype);
     if (!std::strcmp(operation, "backward_clip")) return tile_of<backward_clip_op, 2>(dtype);
@@ -94,6 +95,7 @@ static Tile activation_tile(const char* operation, int dtype) {
 #undef ROW
     return nullptr;
 }
+#endif
 
 }  // namespace mxcy
 #endif

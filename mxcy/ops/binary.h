@@ -54,6 +54,7 @@ template <class T> static inline T power(T x, T y) {
 MXCY_BINARY(ROW)
 #undef ROW
 
+#ifndef __CUDACC__
 /* A power with the same exponent throughout: those that programs use most are products, quotients and roots. */
 template <class T> static void power_scalar(void* out, const void* const* inputs, ptrdiff_t n, const void* params) {
     const T exponent = *static_cast<const T*>(inputs[1]);
@@ -73,6 +74,7 @@ static Tile binary_tile(const char* operation, int dtype) {
         return dtype == 0 ? power_scalar<float> : dtype == 1 ? power_scalar<double> : tile_of<power_op, 2>(dtype);
     return nullptr;
 }
+#endif
 
 }  // namespace mxcy
 #endif

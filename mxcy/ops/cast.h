@@ -15,6 +15,8 @@ template <class To, class From> static inline To convert_one(From x) {
         return To(int32_t(x));
     else return To(x);
 }
+
+#ifndef __CUDACC__
 template <class To, class From> static void convert(void* out, const void* in, ptrdiff_t n) {
     To* y = static_cast<To*>(out);
     const From* x = static_cast<const From*>(in);
@@ -85,6 +87,7 @@ static void cast(void* out, int to, const void* in, int from, ptrdiff_t n) {
         else if (last) last(y, middle, count);
     }
 }
+#endif
 
 }  // namespace mxcy
 #endif

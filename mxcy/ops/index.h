@@ -8,45 +8,45 @@ namespace mxcy_index {
 
 enum Mode { CLIP, WRAP, RAISE, KEEP };      /* KEEP: as they are */
 
-static inline Py_ssize_t integer(double x) { return x > -9e18 && x < 9e18 ? (Py_ssize_t)x : 0; }      /* NaN: 0 */
-static inline Py_ssize_t integer(float x) { return integer((double)x); }
-template <class T> static inline Py_ssize_t integer(T x) { return (Py_ssize_t)x; }
+static inline ptrdiff_t integer(double x) { return x > -9e18 && x < 9e18 ? (ptrdiff_t)x : 0; }      /* NaN: 0 */
+static inline ptrdiff_t integer(float x) { return integer((double)x); }
+template <class T> static inline ptrdiff_t integer(T x) { return (ptrdiff_t)x; }
 struct Half { uint16_t bits; };
-static inline Py_ssize_t integer(Half x) { return integer((double)mxcy_half_one(x.bits)); }
+static inline ptrdiff_t integer(Half x) { return integer((double)mxcy_half_one(x.bits)); }
 
 /* n indices into `limit` places. Returns -1, or the position of the first that is out of range if the mode is RAISE;
  * negative ones then count from the end. */
-template <class T> Py_ssize_t load_as(Py_ssize_t *out, const T *x, Py_ssize_t n, Py_ssize_t limit, int mode) {
-    Py_ssize_t bad = -1;
+template <class T> ptrdiff_t load_as(ptrdiff_t *out, const T *x, ptrdiff_t n, ptrdiff_t limit, int mode) {
+    ptrdiff_t bad = -1;
     switch (mode) {
     case CLIP:
-        for (Py_ssize_t i = 0; i < n; i++) {
-            Py_ssize_t k = integer(x[i]);
+        for (ptrdiff_t i = 0; i < n; i++) {
+            ptrdiff_t k = integer(x[i]);
             k = k < limit ? k : limit - 1;
             out[i] = k > 0 ? k : 0;
         }
         break;
     case WRAP:
-        for (Py_ssize_t i = 0; i < n; i++) {
-            Py_ssize_t k = integer(x[i]) % limit;
+        for (ptrdiff_t i = 0; i < n; i++) {
+            ptrdiff_t k = integer(x[i]) % limit;
             out[i] = k < 0 ? k + limit : k;
         }
         break;
     case RAISE:
-        for (Py_ssize_t i = n - 1; i >= 0; i--) {
-            Py_ssize_t k = integer(x[i]);
+        for (ptrdiff_t i = n - 1; i >= 0; i--) {
+            ptrdiff_t k = integer(x[i]);
             k = k < 0 ? k + limit : k;
             if (k < 0 || k >= limit) bad = i;
             out[i] = k;
         }
         break;
     default:
-        for (Py_ssize_t i = 0; i < n; i++) out[i] = integer(x[i]);
+        for (ptrdiff_t i = 0; i < n; i++) out[i] = integer(x[i]);
     }
     return bad;
 }
 
-static inline Py_ssize_t load(Py_ssize_t *out, const void *x, int dtype, Py_ssize_t n, Py_ssize_t limit, int mode) {
+static inline ptrdiff_t load(ptrdiff_t *out, const void *x, int dtype, ptrdiff_t n, ptrdiff_t limit, int mode) {
     switch (dtype) {                                     /* mxcy/_types.pxd: DType */
     case 0: return load_as(out, (const float *)x, n, limit, mode);
     case 1: return load_as(out, (const double *)x, n, limit, mode);

@@ -13,6 +13,17 @@ namespace mxcy_norm {
 
 enum { RUN = 2048, WIDTH = 64, DEPTH = 128 };           // elements of a run; columns taken at once; rows of their runs
 
+struct Moments {
+    double count, mean, squares;                        // squares: of the distances from the mean
+    void join(double n, double m, double q) {
+        double delta = m - mean, all = count + n;
+        mean += delta * n / all;
+        squares += q + delta * delta * count * n / all;
+        count = all;
+    }
+};
+
+#ifndef __CUDACC__
 template <class T> struct Wide {
     typedef T V __attribute__((vector_size(MXCY_VECTOR_BYTES)));
     enum { LANES = MXCY_VECTOR_BYTES / sizeof(T) };
@@ -51,16 +62,6 @@ static inline double sum(const T* a, const T* b, const T* c, ptrdiff_t n, Map ma
     for (ptrdiff_t i = 0; i < n; i += RUN) total += run_sum(a + i, b + i, c + i, n - i < RUN ? n - i : RUN, map);
     return total;
 }
-
-struct Moments {
-    double count, mean, squares;                        // squares: of the distances from the mean
-    void join(double n, double m, double q) {
-        double delta = m - mean, all = count + n;
-        mean += delta * n / all;
-        squares += q + delta * delta * count * n / all;
-        count = all;
-    }
-};
 
 template <class T> static inline void add_moments(Moments* moments, const T* x, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i += RUN) {
@@ -183,5 +184,6 @@ static inline void row_gradient(T* __restrict out, T* __restrict dgamma, T* __re
         dbeta[i] += g[i];
     }
 }
+#endif
 
 }  // namespace mxcy_norm

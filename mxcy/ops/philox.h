@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __SSE2__
+#if defined __SSE2__ && !defined __CUDACC__
 #include <immintrin.h>
 #endif
 
@@ -35,6 +35,7 @@ static inline void philox_block(uint32_t words[4], uint64_t seed, uint64_t strea
     words[3] = d;
 }
 
+#ifndef __CUDACC__
 /* Vectors of 64-bit lanes. Their product of lower halves is one instruction that compilers do not find by themselves. */
 #if defined __AVX512F__
 typedef uint64_t philox_vector __attribute__((vector_size(64)));
@@ -94,4 +95,5 @@ static inline void philox_tile(uint32_t *__restrict words, uint64_t seed, uint64
         }
     }
 }
+#endif
 #endif

@@ -21,6 +21,15 @@ template <class T> struct Tile;
 template <> struct Tile<float> { enum { SIZE = PHILOX_TILE }; };
 template <> struct Tile<double> { enum { SIZE = PHILOX_TILE / 2 }; };
 
+/* The upper half of the product: with 64 random bits, an integer below y. */
+static inline uint64_t upper_product(uint64_t x, uint64_t y) {
+#ifdef __CUDACC__
+    return __umul64hi(x, y);
+#else
+    return (uint64_t)((unsigned __int128)x * y >> 64);
+#endif
+}
+
 static inline double join(uint32_t high, uint32_t low) {           /* an integer below 2^53, exact in double */
     return (double)(high >> 5) * 67108864. + (double)(low >> 6);
 }
@@ -76,6 +85,7 @@ static inline void gauss(double *__restrict z, const uint32_t *__restrict w) {
     box_muller(z, u, turn, 64);
 }
 
+#ifndef __CUDACC__
 /* The tile's elements from the standard distribution: U(0, 1), N(0, 1) or Exp(1). */
 template <class T> void standard(int kind, T *z, uint64_t seed, uint64_t stream, uint64_t tile) {
     uint32_t w[PHILOX_TILE];
@@ -88,20 +98,22 @@ template <class T> void standard(int kind, T *z, uint64_t seed, uint64_t stream,
     }
 }
 
+#endif
+
 /* From the standard distribution to the one with these parameters. */
-template <class T> void transform(int kind, T *__restrict out, const T *__restrict z, Py_ssize_t n, double a, double b) {
+template <class T> void transform(int kind, T *__restrict out, const T *__restrict z, ptrdiff_t n, double a, double b) {
     if (kind == UNIFORM) {
         T low = (T)a, range = (T)(b - a), below = std::nextafter((T)b, low);     /* rounding must not reach b */
-        for (Py_ssize_t i = 0; i < n; i++) {
+        for (ptrdiff_t i = 0; i < n; i++) {
             T x = low + z[i] * range;
             out[i] = x < below ? x : below;
         }
     } else if (kind == NORMAL) {
         T mean = (T)a, deviation = (T)b;
-        for (Py_ssize_t i = 0; i < n; i++) out[i] = mean + z[i] * deviation;
+        for (ptrdiff_t i = 0; i < n; i++) out[i] = mean + z[i] * deviation;
     } else {
         T scale = (T)(1 / a);
-        for (Py_ssize_t i = 0; i < n; i++) out[i] = z[i] * scale;
+        for (ptrdiff_t i = 0; i < n; i++) out[i] = z[i] * scale;
     }
 }
 
@@ -176,7 +188,7 @@ static inline double draw(int kind, Draws &draws, double a, double b) {
 }
 
 /* Parameter i of a distribution, from an array of any float or of int32 or int64 */
-static inline double read(const void *data, int dtype, Py_ssize_t i) {
+static inline double read(const void *data, int dtype, ptrdiff_t i) {
     switch (dtype) {                                     /* mxcy/_types.pxd: DType */
     case 0: return ((const float *)data)[i];
     case 1: return ((const double *)data)[i];
@@ -191,24 +203,25 @@ struct Parameters {                  /* of each group of `per` elements; data NU
     const void *data[2];
     int dtype[2];
     double number[2];
-    Py_ssize_t per;
-    double get(int which, Py_ssize_t i) const {
+    ptrdiff_t per;
+    double get(int which, ptrdiff_t i) const {
         return data[which] ? read(data[which], dtype[which], i / per) : number[which];
     }
 };
 
+#ifndef __CUDACC__
 /* Elements of one tile: `size` of them at out. */
 template <class T>
-void fill_tile(int kind, T *out, Py_ssize_t size, const Parameters *p, uint64_t seed, uint64_t stream, uint64_t tile) {
+void fill_tile(int kind, T *out, ptrdiff_t size, const Parameters *p, uint64_t seed, uint64_t stream, uint64_t tile) {
     T z[PHILOX_TILE];
-    Py_ssize_t first = (Py_ssize_t)tile * Tile<T>::SIZE;
+    ptrdiff_t first = (ptrdiff_t)tile * Tile<T>::SIZE;
     if (kind <= EXPONENTIAL) standard(kind, z, seed, stream, tile);
-    for (Py_ssize_t i = 0; i < size;) {
+    for (ptrdiff_t i = 0; i < size;) {
         double a = p->get(0, first + i), b = p->get(1, first + i);
-        Py_ssize_t rest = p->per - (first + i) % p->per, n = size - i < rest ? size - i : rest;
+        ptrdiff_t rest = p->per - (first + i) % p->per, n = size - i < rest ? size - i : rest;
         if (kind <= EXPONENTIAL) transform(kind, out + i, z + i, n, a, b);
         else
-            for (Py_ssize_t k = i; k < i + n; k++) {
+            for (ptrdiff_t k = i; k < i + n; k++) {
                 Draws draws(seed, stream, first + k);
                 out[k] = (T)draw(kind, draws, a, b);
             }
@@ -218,14 +231,15 @@ void fill_tile(int kind, T *out, Py_ssize_t size, const Parameters *p, uint64_t 
 
 /* Integers in [low, low + range): 64 random bits times the range, the upper half. */
 template <class T>
-void integer_tile(T *out, Py_ssize_t size, int64_t low, uint64_t range, uint64_t seed, uint64_t stream, uint64_t tile) {
+void integer_tile(T *out, ptrdiff_t size, int64_t low, uint64_t range, uint64_t seed, uint64_t stream, uint64_t tile) {
     uint32_t w[PHILOX_TILE];
     philox_tile(w, seed, stream, tile);
-    for (Py_ssize_t i = 0; i < size; i++) {
+    for (ptrdiff_t i = 0; i < size; i++) {
         uint64_t bits = (uint64_t)w[i] << 32 | w[i + 128];
-        out[i] = (T)(low + (int64_t)(uint64_t)((unsigned __int128)bits * range >> 64));
+        out[i] = (T)(low + (int64_t)upper_product(bits, range));
     }
 }
+#endif
 
 /* One number in (0, 1), or one integer below n, for element `index`. */
 static inline double uniform_at(uint64_t seed, uint64_t stream, uint64_t index) {
@@ -234,21 +248,21 @@ static inline double uniform_at(uint64_t seed, uint64_t stream, uint64_t index) 
 static inline uint64_t below(uint64_t n, uint64_t seed, uint64_t stream, uint64_t index) {
     Draws draws(seed, stream, index);
     uint64_t high = draws.word();
-    return (uint64_t)((unsigned __int128)(high << 32 | draws.word()) * n >> 64);
+    return upper_product(high << 32 | draws.word(), n);
 }
 
 /* n distinct integers below limit, log-uniform; returns how many draws it took. The table is open addressing with a
  * power of two of slots, more than n; 0 is empty. */
-static inline int64_t distinct(int64_t *out, Py_ssize_t n, uint64_t limit, int64_t *table, Py_ssize_t slots,
+static inline int64_t distinct(int64_t *out, ptrdiff_t n, uint64_t limit, int64_t *table, ptrdiff_t slots,
                                uint64_t seed, uint64_t stream, uint64_t row) {
     Draws draws(seed, stream, row);
     double span = log((double)limit + 1);
     int64_t tries = 0;
     memset(table, 0, slots * sizeof *table);
-    for (Py_ssize_t found = 0; found < n; tries++) {
+    for (ptrdiff_t found = 0; found < n; tries++) {
         int64_t value = (int64_t)exp(draws.uniform() * span) - 1;
         if (value < 0 || (uint64_t)value >= limit) continue;
-        Py_ssize_t slot = (Py_ssize_t)((uint64_t)value * 0x9E3779B97F4A7C15u >> 20) & (slots - 1);
+        ptrdiff_t slot = (ptrdiff_t)((uint64_t)value * 0x9E3779B97F4A7C15u >> 20) & (slots - 1);
         while (table[slot] && table[slot] != value + 1) slot = (slot + 1) & (slots - 1);
         if (table[slot]) continue;
         table[slot] = value + 1;

@@ -7,12 +7,14 @@
 #ifndef MXCY_OPS_REDUCE_H
 #define MXCY_OPS_REDUCE_H
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <limits>
 
 namespace mxcy_reduce {
 
+#ifndef __CUDACC__
 /* Vectors as wide as the processor's: wider ones are a legal type everywhere, but compilers spill them. */
 #if defined __AVX512F__
 enum { WIDE = 64 };
@@ -23,6 +25,8 @@ enum { WIDE = 16 };
 #endif
 template <class L> struct Wide { typedef L type __attribute__((vector_size(WIDE))); enum { LANES = WIDE / sizeof(L) }; };
 template <class T, int N> struct Packed { typedef T type __attribute__((vector_size(sizeof(T) * N))); };
+
+#endif
 
 /* The type of totals, and of the accumulators within a run. */
 template <class T> struct Total { typedef int64_t type; };
@@ -42,12 +46,12 @@ struct Plus {
     template <class A> static A identity() { return 0; }
     template <class X> static X map(X x) { return x; }
     template <class X> static X join(X a, X b) { return a + b; }
-    template <class A> static A finish(A a, Py_ssize_t) { return a; }
+    template <class A> static A finish(A a, ptrdiff_t) { return a; }
 };
 template <> struct Plus::Lane<float> { typedef float type; };
 struct Sum : Plus {};
 struct Mean : Plus {
-    template <class A> static A finish(A a, Py_ssize_t count) { return std::numeric_limits<A>::is_integer && !count ? 0 : a / (A)count; }
+    template <class A> static A finish(A a, ptrdiff_t count) { return std::numeric_limits<A>::is_integer && !count ? 0 : a / (A)count; }
 };
 struct NanSum : Plus {
     template <class X> static X map(X x) { return x == x ? x : X{}; }
@@ -58,7 +62,7 @@ struct Norm1 : Plus {
 struct Norm2 : Plus {               /* squares in float64: those of float32 cannot overflow */
     template <class T> struct Lane { typedef typename Total<T>::type type; };
     template <class X> static X map(X x) { return x * x; }
-    template <class A> static A finish(A a, Py_ssize_t) { return (A)sqrt((double)a); }
+    template <class A> static A finish(A a, ptrdiff_t) { return (A)sqrt((double)a); }
 };
 struct Prod : Plus {
     template <class A> static A identity() { return 1; }
@@ -76,6 +80,9 @@ struct Min : Plus {
     template <class X> static X join(X a, X b) { X c = a < b ? a : b; return a != a ? a : c; }
 };
 
+enum { SUM, MEAN, PROD, MAX, MIN, NANSUM, NANPROD, NORM1, NORM2 };
+
+#ifndef __CUDACC__
 template <class Op, class T> struct Run {
     typedef typename Total<T>::type A;
     typedef typename Op::template Lane<T>::type L;
@@ -89,9 +96,9 @@ template <class Op, class T> struct Run {
         return __builtin_convertvector(packed, V);
     }
 
-    static A run(const T *x, Py_ssize_t n) {
+    static A run(const T *x, ptrdiff_t n) {
         L total = Op::template identity<L>();
-        Py_ssize_t i = 0;
+        ptrdiff_t i = 0;
         if (n >= LANES) {
             V sum = Op::map(load(x));
             i = LANES;
@@ -117,20 +124,20 @@ template <class Op, class T> struct Run {
     }
 
     /* total[i] = join(total[i], row i), for m rows of n elements */
-    static void rows(const void *data, Py_ssize_t m, Py_ssize_t n, void *totals) {
+    static void rows(const void *data, ptrdiff_t m, ptrdiff_t n, void *totals) {
         const T *x = (const T *)data;
         A *total = (A *)totals;
-        for (Py_ssize_t r = 0; r < m; r++, x += n)
-            for (Py_ssize_t i = 0; i < n; i += RUN)
+        for (ptrdiff_t r = 0; r < m; r++, x += n)
+            for (ptrdiff_t i = 0; i < n; i += RUN)
                 total[r] = Op::join(total[r], run(x + i, n - i < RUN ? n - i : RUN));
     }
 
     /* sum[j] = column j of m rows of n elements; written with vectors, since compilers do not vectorise join of Max */
-    static void add_rows(L *__restrict sum, const T *__restrict x, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n) {
-        Py_ssize_t r = 0;
-        for (Py_ssize_t j = 0; j < n; j++) sum[j] = Op::template identity<L>();
+    static void add_rows(L *__restrict sum, const T *__restrict x, ptrdiff_t m, ptrdiff_t stride, ptrdiff_t n) {
+        ptrdiff_t r = 0;
+        for (ptrdiff_t j = 0; j < n; j++) sum[j] = Op::template identity<L>();
         for (; r + 4 <= m; r += 4, x += 4 * stride) {
-            Py_ssize_t j = 0;
+            ptrdiff_t j = 0;
             for (; j + LANES <= n; j += LANES) {
                 V total, a = Op::map(load(x + j)), b = Op::map(load(x + j + 2 * stride));
                 memcpy(&total, sum + j, sizeof total);
@@ -143,48 +150,48 @@ template <class Op, class T> struct Run {
                 for (int k = 0; k < 4; k++) sum[j] = Op::join(sum[j], Op::map((L)x[j + k * stride]));
         }
         for (; r < m; r++, x += stride)
-            for (Py_ssize_t j = 0; j < n; j++) sum[j] = Op::join(sum[j], Op::map((L)x[j]));
+            for (ptrdiff_t j = 0; j < n; j++) sum[j] = Op::join(sum[j], Op::map((L)x[j]));
     }
 
     /* total[j] = join(total[j], column j), for m rows of n elements that stand `stride` apart */
-    static void columns(const void *data, Py_ssize_t m, Py_ssize_t stride, Py_ssize_t n, void *totals) {
+    static void columns(const void *data, ptrdiff_t m, ptrdiff_t stride, ptrdiff_t n, void *totals) {
         const T *x = (const T *)data;
         A *total = (A *)totals;
         L sum[WIDTH];
         if (stride == n && n <= FOLD / 2 && m >= 8 * (FOLD / n)) {       /* narrow: several rows side by side */
-            Py_ssize_t fold = FOLD / n, wide = fold * n;
+            ptrdiff_t fold = FOLD / n, wide = fold * n;
             for (; m >= fold; ) {
-                Py_ssize_t depth = m / fold < DEPTH ? m / fold : DEPTH;
+                ptrdiff_t depth = m / fold < DEPTH ? m / fold : DEPTH;
                 add_rows(sum, x, depth, wide, wide);
-                for (Py_ssize_t f = 0; f < fold; f++)
-                    for (Py_ssize_t j = 0; j < n; j++) total[j] = Op::join(total[j], (A)sum[f * n + j]);
+                for (ptrdiff_t f = 0; f < fold; f++)
+                    for (ptrdiff_t j = 0; j < n; j++) total[j] = Op::join(total[j], (A)sum[f * n + j]);
                 x += depth * wide;
                 m -= depth * fold;
             }
         }
-        for (Py_ssize_t r = 0; r < m; r += DEPTH)
-            for (Py_ssize_t first = 0; first < n; first += WIDTH) {
-                Py_ssize_t width = n - first < WIDTH ? n - first : WIDTH;
+        for (ptrdiff_t r = 0; r < m; r += DEPTH)
+            for (ptrdiff_t first = 0; first < n; first += WIDTH) {
+                ptrdiff_t width = n - first < WIDTH ? n - first : WIDTH;
                 add_rows(sum, x + r * stride + first, m - r < DEPTH ? m - r : DEPTH, stride, width);
-                for (Py_ssize_t j = 0; j < width; j++) total[first + j] = Op::join(total[first + j], (A)sum[j]);
+                for (ptrdiff_t j = 0; j < width; j++) total[first + j] = Op::join(total[first + j], (A)sum[j]);
             }
     }
 
-    static void start(void *totals, Py_ssize_t n) {
-        for (Py_ssize_t i = 0; i < n; i++) ((A *)totals)[i] = Op::template identity<A>();
+    static void start(void *totals, ptrdiff_t n) {
+        for (ptrdiff_t i = 0; i < n; i++) ((A *)totals)[i] = Op::template identity<A>();
     }
-    static void join(void *totals, const void *others, Py_ssize_t n) {
+    static void join(void *totals, const void *others, ptrdiff_t n) {
         A *total = (A *)totals;
         const A *other = (const A *)others;
-        for (Py_ssize_t i = 0; i < n; i++) total[i] = Op::join(total[i], other[i]);
+        for (ptrdiff_t i = 0; i < n; i++) total[i] = Op::join(total[i], other[i]);
     }
 };
 
 /* The results, in the dtype of the output, from totals that reduced `count` elements each */
-template <class Op, class A, class T> void finish(void *out, const void *totals, Py_ssize_t n, Py_ssize_t count) {
-    for (Py_ssize_t i = 0; i < n; i++) ((T *)out)[i] = (T)Op::finish(((const A *)totals)[i], count);
+template <class Op, class A, class T> void finish(void *out, const void *totals, ptrdiff_t n, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < n; i++) ((T *)out)[i] = (T)Op::finish(((const A *)totals)[i], count);
 }
-typedef void (*finish_t)(void *, const void *, Py_ssize_t, Py_ssize_t);
+typedef void (*finish_t)(void *, const void *, ptrdiff_t, ptrdiff_t);
 template <class Op, class A> finish_t finish_of(int dtype) {
     switch (dtype) {                                     /* mxcy/_types.pxd: DType */
     case 0: return finish<Op, A, float>;
@@ -198,10 +205,10 @@ template <class Op, class A> finish_t finish_of(int dtype) {
 }
 
 struct Form {
-    void (*rows)(const void *, Py_ssize_t, Py_ssize_t, void *);
-    void (*columns)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, void *);
-    void (*start)(void *, Py_ssize_t);
-    void (*join)(void *, const void *, Py_ssize_t);
+    void (*rows)(const void *, ptrdiff_t, ptrdiff_t, void *);
+    void (*columns)(const void *, ptrdiff_t, ptrdiff_t, ptrdiff_t, void *);
+    void (*start)(void *, ptrdiff_t);
+    void (*join)(void *, const void *, ptrdiff_t);
     finish_t finish;
 };
 
@@ -222,8 +229,6 @@ template <class Op, class Whole = Op, class Last = Op> Form form_of(int dtype, i
     }
 }
 
-enum { SUM, MEAN, PROD, MAX, MIN, NANSUM, NANPROD, NORM1, NORM2 };
-
 /* How to reduce data of one dtype to another */
 static inline Form form(int operation, int dtype, int out) {
     switch (operation) {
@@ -238,5 +243,6 @@ static inline Form form(int operation, int dtype, int out) {
     default: return form_of<Norm2>(dtype, out);
     }
 }
+#endif
 }
 #endif

@@ -17,6 +17,7 @@ template <> inline bool holds<Half>(const void* condition, ptrdiff_t i) {
     return (static_cast<const uint16_t*>(condition)[i] & 0x7fff) != 0;
 }
 
+#ifndef __CUDACC__
 template <class C, class T>
 static void select(void* out, const void* condition, const void* x, const void* y, ptrdiff_t n) {
     T* result = static_cast<T*>(out);
@@ -90,6 +91,7 @@ template <class T> static void sum_arrays(T* out, const void* const* in, int cou
         for (ptrdiff_t i = 0; i < size; i++) result[at + i] = sum[i];
     }
 }
+#endif
 
 }  // namespace mxcy
 #endif

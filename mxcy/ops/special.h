@@ -34,7 +34,11 @@ static inline double polygamma(int n, double x) {
     constexpr double bernoulli[] = {1. / 6, -1. / 30, 1. / 42, -1. / 30, 5. / 66, -691. / 2730, 7. / 6, -3617. / 510};
     constexpr double pi = 3.14159265358979324, reach = -1e4;
     if (x <= 0. && x == std::floor(x)) return NOT_A_NUMBER<double>;
-    if (x < 0. && n == 0) return polygamma(0, 1. - x) - pi / std::tan(pi * (x - std::floor(x)));
+    double reflected = 0.;
+    if (x < 0. && n == 0) {
+        reflected = pi / std::tan(pi * (x - std::floor(x)));
+        x = 1. - x;
+    }
     if (x < reach) return NOT_A_NUMBER<double>;            // no closed form, and the recurrence would take too long
     double sign = n % 2 ? 1. : -1., factorial = std::tgamma(n + 1.), sum = 0.;
     for (; x < 16. + n; x += 1.) sum += n ? std::pow(x, -(n + 1.)) : 1. / x;
@@ -45,7 +49,7 @@ static inline double polygamma(int n, double x) {
         tail += bernoulli[k - 1] * c * power;
         c *= (n + 2. * k) * (n + 2. * k + 1.) / ((2. * k + 1.) * (2. * k + 2.));
     }
-    return sign * factorial * (sum + tail);
+    return sign * factorial * (sum + tail) - reflected;
 }
 
 }  // namespace mxcy

@@ -14,6 +14,7 @@
 
 namespace mxcy {
 
+#ifndef __CUDACC__              /* a GPU applies the operations one element to a thread */
 typedef void (*Tile)(void* out, const void* const* inputs, ptrdiff_t n, const void* params);
 
 template <class Op, class T, size_t... I>
@@ -43,6 +44,8 @@ template <template <class> class Op, int arity> static Tile tile_of(int dtype) {
     }
     return real_tile_of<Op, arity>(dtype);
 }
+
+#endif
 
 /* What functions without an integer form are computed in: integers in double, and truncated. */
 template <class T> using Real = std::conditional_t<std::is_floating_point_v<T>, T, double>;

@@ -102,6 +102,7 @@ MXCY_ROUNDING(ROW)
 MXCY_REAL(ROW)
 #undef ROW
 
+#ifndef __CUDACC__
 /* The vectorised float forms hold up to TRIGONOMETRIC_LIMIT; a block with anything larger is left to the C library. */
 template <class Fast, class Exact>
 static inline void trigonometric_loop(void* out, const void* const* inputs, ptrdiff_t n, Fast fast, Exact exact) {
@@ -134,6 +135,7 @@ static Tile unary_tile(const char* operation, int dtype) {
 #undef ROW
     return nullptr;
 }
+#endif
 
 }  // namespace mxcy
 #endif

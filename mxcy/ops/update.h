@@ -168,6 +168,7 @@ template <class T> struct Signum : SgdMom<T> {          /* extra: wd_lh */
     }
 };
 
+#ifndef __CUDACC__
 template <template <class> class R, class T> static void sweep(const Step* step) {
     const R<T> rule(*step->numbers);
     const ptrdiff_t n = step->n;
@@ -201,6 +202,7 @@ template <class T> static sweep_t sweep_of(int rule) {
         default: return sweep<Lamb, T>;
     }
 }
+#endif
 
 }  // namespace mxcy_update
 #endif

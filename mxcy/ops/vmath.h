@@ -180,6 +180,17 @@ static inline float erf(float x) {
     return std::copysign(a < .925f ? inner : outer, x);
 }
 
+#ifdef __CUDACC__
+/* A GPU has few units for double, and a library of these in float that needs no vectors and has no limit on x. */
+#define MXCY_LIBRARY(name) static inline float name(float x) { return std::name(x); }
+MXCY_LIBRARY(log2) MXCY_LIBRARY(log10) MXCY_LIBRARY(log1p) MXCY_LIBRARY(sin) MXCY_LIBRARY(cos) MXCY_LIBRARY(tan)
+MXCY_LIBRARY(sinh) MXCY_LIBRARY(cosh) MXCY_LIBRARY(asin) MXCY_LIBRARY(acos) MXCY_LIBRARY(atan) MXCY_LIBRARY(asinh)
+MXCY_LIBRARY(acosh) MXCY_LIBRARY(atanh) MXCY_LIBRARY(cbrt)
+#undef MXCY_LIBRARY
+static inline float rcbrt(float x) { return 1.f / std::cbrt(x); }
+static inline float pow(float x, float y) { return std::pow(x, y); }
+static inline float hypot(float x, float y) { return std::hypot(x, y); }
+#else
 /* The functions below compute a float's result in double. */
 static inline float log2(float x) { return float(log(double(x)) * 1.4426950408889634); }
 static inline float log10(float x) { return float(log(double(x)) * 0.43429448190325182); }
@@ -281,8 +292,6 @@ static inline double cbrt_of_float(float x) {
 }
 static inline float cbrt(float x) { return float(cbrt_of_float(x)); }
 static inline float rcbrt(float x) { return float(1. / cbrt_of_float(x)); }
-static inline double rcbrt(double x) { return 1. / std::cbrt(x); }
-template <class T> static inline T rsqrt(T x) { return T(1) / std::sqrt(x); }
 
 static inline float pow(float x, float y) {
     double a = std::fabs(double(x)), p = y, whole = std::floor(p), half = std::floor(p * .5) * 2.;
@@ -299,6 +308,10 @@ static inline float hypot(float a, float b) {
     bool infinite = std::fabs(a) == INF<float> || std::fabs(b) == INF<float>;
     return float(infinite ? INF<double> : std::sqrt(x * x + y * y));
 }
+#endif
+
+static inline double rcbrt(double x) { return 1. / std::cbrt(x); }
+template <class T> static inline T rsqrt(T x) { return T(1) / std::sqrt(x); }
 
 #define MXCY_LIBRARY(name) static inline double name(double x) { return std::name(x); }
 MXCY_LIBRARY(log2) MXCY_LIBRARY(log10) MXCY_LIBRARY(log1p) MXCY_LIBRARY(sin) MXCY_LIBRARY(cos) MXCY_LIBRARY(tan)

@@ -1,0 +1,2 @@
+// NVRTC defines size_t, ptrdiff_t and NULL itself.
+#pragma once
