@@ -48,6 +48,24 @@ def build(sources, name, flags=()):
     return library
 
 
+def cuda_headers():
+    """The folder that holds ``cuda.h``: that of the wheel nvidia-cuda-runtime, else the toolkit's."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = [path for folder in (spec.submodule_search_locations if spec else [])
+               for path in sorted(Path(folder).glob("cu*/include"), reverse=True)]
+    folders += [Path(home) / "include" for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda") if home]
+    for folder in folders:
+        if (folder / "cuda.h").exists():
+            return folder
+    raise RuntimeError("cuda.h is nowhere. Install it: pip install nvidia-cuda-runtime")
+
+
+def build_driver():
+    """The path of the stand-in for ``libcuda.so.1``."""
+    return build(sorted((Path(__file__).parent / "driver").glob("*.cpp")), "libcuda.so.1",
+                 [f"-I{cuda_headers()}", "-fvisibility=hidden", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-ldl"])
+
+
 def real_nvrtc():
     """The path of NVIDIA's own NVRTC: that of the wheel nvidia-cuda-nvrtc, else the system's; None if there is none."""
     spec = importlib.util.find_spec("nvidia")
