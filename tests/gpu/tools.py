@@ -66,6 +66,13 @@ def build_driver():
                  [f"-I{cuda_headers()}", "-fvisibility=hidden", "-Wl,-soname,libcuda.so.1", "-Wl,-Bsymbolic", "-ldl"])
 
 
+def build_nvrtc():
+    """The path of the stand-in for libnvrtc, which compiles kernels for the emulator."""
+    folder = CHECKOUT / "tests/gpu/emulator"
+    return build([folder / "nvrtc.cpp"], "libnvrtc.so.13",
+                 [f'-DEMULATOR_FOLDER="{folder}"', f'-DCACHE_FOLDER="{BUILD / "kernels"}"', "-Wl,-soname,libnvrtc.so.13"])
+
+
 def real_nvrtc():
     """The path of NVIDIA's own NVRTC: that of the wheel nvidia-cuda-nvrtc, else the system's; None if there is none."""
     spec = importlib.util.find_spec("nvidia")
