@@ -82,13 +82,13 @@ class Context:
 
     def empty_cache(self):
         """Give the memory that the pool of this device holds unused back to the system."""
+        from mxcy.storage import empty_cache, empty_device_cache    # above this module, and most programs never ask
         if self.device_type == "gpu":
-            raise MXNetError(_NO_GPU.format(self))
-        from mxcy.storage import empty_cache        # above this module, and most programs never ask
-        empty_cache()
+            empty_device_cache(self.device_id)
+        else:
+            empty_cache()
 
 
-_NO_GPU = "{}: there is no GPU that mxcy can use here; use mx.cpu()"
 _DEFAULT = Context("cpu", 0)
 
 
@@ -122,8 +122,12 @@ def current_context():
 
 
 def num_gpus():
-    """The number of GPUs that mxcy can use."""
-    return 0
+    """The number of GPUs that mxcy can use: 0 where there is no driver, or one that is too old."""
+    from mxcy.gpu._driver import device_count
+    try:
+        return device_count()
+    except MXNetError:
+        return 0
 
 
 def gpu_memory_info(device_id=0):
@@ -144,4 +148,5 @@ def gpu_memory_info(device_id=0):
     MXNetError
         If there is no such GPU.
     """
-    raise MXNetError(_NO_GPU.format(gpu(device_id)))
+    from mxcy.gpu._device import memory_info
+    return memory_info(device_id)

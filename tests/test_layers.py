@@ -14,6 +14,7 @@ LAYERS = [
     "context name ndarray.arithmetic nested recordio registry",
     "attribute",
     "engine",
+    "gpu",
     "profiler storage",
     "ndarray._ndarray ops",                 # operators see buffers, not arrays: imperative is where the two meet
     "imperative",
@@ -39,6 +40,7 @@ LAYERS = [
 #: Imports against the order, made when they are needed, and why.
 LATE = {
     ("ndarray._ndarray", "nd"): "mx.ndarray is another name of the namespace mx.nd",
+    ("context", "gpu"): "the number of GPUs, likewise",
     ("context", "storage"): "Context.empty_cache and memory figures: a device is a name until someone asks",
 }
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names.split()}

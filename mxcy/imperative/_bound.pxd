@@ -1,6 +1,7 @@
 # cython: language_level=3
 """An operator with its parameters, ready to be called, and what follows from the shapes of its inputs."""
 from mxcy._types cimport Tensor, kernel_t
+from mxcy.gpu._launch cimport Issues, Recipe
 from mxcy.ops._kernel cimport Kernel
 
 cdef struct Packed:                     # parameters as the kernel reads them; outlives its Bound while tasks need it
@@ -21,6 +22,8 @@ cdef class Signature:                   # what follows from the shapes and dtype
     cdef int* ranks
     cdef Py_ssize_t** dims
     cdef kernel_t run
+    cdef const void* info               # what the kernel finds at Call.info
+    cdef Recipe recipe                  # on a GPU, else None
     cdef char* writes                   # per input: whether the kernel changes it; NULL: none
     cdef int visible                    # outputs that users see
     cdef Py_ssize_t workspace           # bytes of scratch
@@ -34,6 +37,7 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef const char* name
     cdef Py_ssize_t leading             # number of inputs, if they are the operator's first ones; else -1
     cdef bint random
+    cdef bint crosses                   # copies to the device that its parameter ``ctx`` names
     cdef object compose
     cdef Signature last                 # the one used last
     cdef dict signatures
@@ -41,7 +45,10 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef object rule                    # its gradient, a Rule; made when first recorded
 
 cdef Signature signature_of(Bound bound, tuple inputs)
-cdef Signature make_signature(Bound bound, list inputs, list outputs)
+cdef enum:
+    HOST = -1                           # a device number: none
+
+cdef Signature make_signature(Bound bound, list inputs, list outputs, int device)
 cdef Signature dimensions(list outputs)
 cdef void describe_tensor(Tensor* tensor, Signature types, int i) noexcept
 cdef void* bound_params(Bound bound) noexcept

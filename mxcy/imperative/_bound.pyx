@@ -10,19 +10,25 @@ from libc.string cimport memcmp, memcpy, memset
 
 from mxcy._types cimport BFLOAT16, FLOAT16, MAX_NDIM, Call, Tensor, itemsize
 from mxcy.engine._engine cimport lane_threads
+from mxcy.gpu._device cimport device_start
+from mxcy.gpu._launch cimport run_recipe
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.ops._kernel cimport KernelInfo, through_float
+from mxcy.storage._storage cimport GPU
 
 import struct
 
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
+from mxcy.context import Context, current_context
 from mxcy.dtype import CODES, NAMES
+from mxcy.ops.cuda import make_recipe
 from mxcy.ops.infer import infer, named
 
 cdef enum:
     KEY = 96                        # numbers of a signature that a call keeps on the stack
     SIGNATURES = 512                # remembered per Bound
 
+cdef double ISSUE_NS = 1500         # of a launch
 cdef double FLOP_NS = 0.006         # of one thread, for kernels that count operations: 160 GFLOP/s
 
 
@@ -74,7 +80,7 @@ cdef Signature signature_of(Bound bound, tuple inputs):
     cdef int64_t* key = stack
     cdef Py_ssize_t n = PyTuple_GET_SIZE(inputs), i, at = 0, need = 0
     cdef NDArray array
-    cdef int axis
+    cdef int axis, device = HOST
     cdef Signature found
     for i in range(n):
         need += 1 + (<NDArray>PyTuple_GET_ITEM(inputs, i)).rank
@@ -90,6 +96,12 @@ cdef Signature signature_of(Bound bound, tuple inputs):
             for axis in range(array.rank):
                 key[at] = array.dims[axis]
                 at += 1
+        if n == 0:
+            device = device_without_inputs(bound)
+            key[0], at = device, 1
+        elif (<NDArray>PyTuple_GET_ITEM(inputs, 0)).chunk.device_type == GPU:
+            device = (<NDArray>PyTuple_GET_ITEM(inputs, 0)).chunk.device_id
+            key[0] |= <int64_t>(device + 1) << 32
         found = bound.last
         if found is not None and PyBytes_GET_SIZE(found.key) == at * 8 \
                 and memcmp(PyBytes_AS_STRING(found.key), key, at * 8) == 0:
@@ -100,7 +112,7 @@ cdef Signature signature_of(Bound bound, tuple inputs):
             free(key)
     found = bound.signatures.get(name)
     if found is None:
-        found = infer_signature(bound, inputs)
+        found = infer_signature(bound, inputs, device)
         if len(bound.signatures) >= SIGNATURES:
             bound.signatures.clear()
         found.key = name
@@ -109,7 +121,17 @@ cdef Signature signature_of(Bound bound, tuple inputs):
     return found
 
 
-cdef Signature infer_signature(Bound bound, tuple inputs):
+cdef int device_without_inputs(Bound bound) except -2:
+    """The GPU that an operator of no arrays computes on: that of its parameter ``ctx``, or of the current context."""
+    ctx = bound.params.get("ctx")
+    ctx = Context(ctx) if ctx else current_context()
+    if ctx.device_typeid != GPU:
+        return HOST
+    device_start(ctx.device_id)
+    return ctx.device_id
+
+
+cdef Signature infer_signature(Bound bound, tuple inputs, int device):
     cdef NDArray array
     operator = bound.operator
     names = operator.input_names(bound.params, len(inputs))
@@ -118,13 +140,13 @@ cdef Signature infer_signature(Bound bound, tuple inputs):
     types = [(array.shape, array.dtype_name) for array in inputs]
     try:
         outputs = infer(operator, bound.params, names, [t[0] for t in types], [t[1] for t in types])
-        return make_signature(bound, types, outputs)
+        return make_signature(bound, types, outputs, device)
     except MXNetError as error:
         raise named(operator, error) from error.__cause__
 
 
-cdef Signature make_signature(Bound bound, list inputs, list outputs):
-    """What follows from the types, pairs of shape and dtype name, of the inputs and outputs."""
+cdef Signature make_signature(Bound bound, list inputs, list outputs, int device):
+    """What follows from the types, pairs of shape and dtype name, of the inputs and outputs, on the host or a GPU."""
     operator = bound.operator
     cdef int n_in = len(inputs), i
     cdef Signature given = dimensions(inputs), result = dimensions(outputs)
@@ -137,13 +159,19 @@ cdef Signature make_signature(Bound bound, list inputs, list outputs):
             raise MemoryError
         for at in changed:
             result.writes[<int>at] = 1
+    if device != HOST:
+        result.recipe = make_recipe(operator, bound.kernel, bound.params, inputs, outputs, device)
+        result.run, result.info = run_recipe, result.recipe.issues
+        result.workspace = result.recipe.issues.workspace
+        result.cost = ISSUE_NS * result.recipe.issues.count
+        return result
     cdef KernelInfo* info = &bound.kernel.info
     cdef int code
     if info.dispatch >= 0 and n_in:
         code = given.codes[min(info.dispatch, n_in - 1)]
     else:
         code = result.codes[0]
-    result.run = info.table[code]
+    result.run, result.info = info.table[code], info
     if result.run == NULL:
         raise MXNetTypeError(f"{operator.name} does not take {NAMES[code]}; it takes "
                              f"{', '.join(NAMES[c] for c in bound.kernel.dtypes)}. Convert with astype().")
@@ -193,7 +221,7 @@ cdef class Bound:
         self.params = operator.parse(given)
         # The name is read by tasks that may outlive everything but the table.
         self.name = PyUnicode_AsUTF8(operator.name)
-        self.random = operator.random
+        self.random, self.crosses = operator.random, operator.name == "_CrossDeviceCopy"
         self.compose = operator.rules.get("compose")
         self.signatures = {}
         cdef bytes packed

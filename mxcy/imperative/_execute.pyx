@@ -10,12 +10,15 @@ from mxcy._types cimport Call, Tensor, itemsize, kernel_t
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
 from mxcy.engine._profile cimport (EVENT_OPERATOR, PROFILE_IMPERATIVE, PROFILE_MEMORY, profile_event, profile_now,
                                    profile_on)
+from mxcy.gpu._launch cimport Issues, issues_release
 from mxcy.imperative._bound cimport (Bound, Packed, Signature, bound_params, packed_last, packed_retain, signature_of)
 from mxcy.imperative._state cimport state
+from mxcy.imperative._transfer cimport transfer
 from mxcy.ndarray._ndarray cimport NDArray, as_tensor
 from mxcy.ops._generator cimport generator_take
+from mxcy.storage._device_pool cimport device_free, device_new
 from mxcy.storage._pool cimport pool_in_use
-from mxcy.storage._storage cimport Chunk, chunk_release, chunk_retain, raise_out_of_memory, scratch_free, scratch_new
+from mxcy.storage._storage cimport GPU, Chunk, chunk_release, chunk_retain, raise_out_of_memory, scratch_free, scratch_new
 
 from mxcy.base import MXNetError
 from mxcy.ops.operator import lookup
@@ -33,6 +36,7 @@ cdef double LANE_NS = 60_000        # above: use all threads, if the kernel can
 cdef struct Work:                       # payload of a task: everything that the call needs, and what keeps it alive
     kernel_t run
     Packed* packed
+    Issues* issues                      # of a call on a GPU, else NULL
     const char* name
     Py_ssize_t workspace
     Chunk** chunks
@@ -70,18 +74,23 @@ cdef int compute(Work* work, int64_t queued, char* text, Py_ssize_t room) noexce
     """Run the kernel; on failure leave the message in text."""
     cdef int64_t start = profile_now() if profile_on & PROFILE_IMPERATIVE else 0
     cdef void* scratch = NULL
-    cdef int status
+    cdef int status, index
     cdef int n_in = work.call.n_inputs
     if work.workspace > 0:
-        scratch = scratch_new(work.workspace)
+        if work.issues == NULL:
+            scratch = scratch_new(work.workspace)
+        else:
+            scratch = device_new(work.issues.device, work.workspace, &index)
         if scratch == NULL:
             snprintf(work.call.error, sizeof(work.call.error), b"out of memory: %lld bytes of scratch", <long long>work.workspace)
             describe_failure(text, room, work.name, work.call.error, work.tensors, n_in)
             return 1
         work.call.workspace = scratch
     status = work.run(work.tensors, work.tensors + n_in, &work.call)
-    if scratch != NULL:
+    if scratch != NULL and work.issues == NULL:
         scratch_free(scratch)
+    elif scratch != NULL:
+        device_free(work.issues.device, scratch, index)         # for what is issued behind this
     if status != 0:
         describe_failure(text, room, work.name, work.call.error, work.tensors, n_in)
     if start:
@@ -111,6 +120,8 @@ cdef void destroy_task(Task* task) noexcept nogil:
         chunk_release(work.chunks[i])
     if work.packed != NULL and packed_last(&work.packed.refs):
         free(work.packed)
+    if work.issues != NULL:
+        issues_release(work.issues)
 
 
 # -- variables ---------------------------------------------------------------------------------------------------------
@@ -190,7 +201,8 @@ cdef int execute(Bound bound, Signature signature, tuple inputs, list outputs, d
         memset(seen.table, 0, slots * sizeof(Var*))
         seen.mask = slots - 1
     work.call.params = bound_params(bound)
-    work.call.workspace, work.call.info = NULL, &bound.kernel.info
+    work.call.workspace, work.call.info = NULL, signature.info
+    work.issues = signature.recipe.issues if signature.recipe is not None else NULL
     work.call.scalar, work.call.n_inputs, work.call.n_outputs, work.call.threads = scalar, n_in, n_out, 1
     work.call.mutated, work.call.train = 0, state().training
     work.call.error[0] = 0
@@ -205,7 +217,7 @@ cdef int execute(Bound bound, Signature signature, tuple inputs, list outputs, d
             work.call.mutated |= <uint64_t>(signature.writes[i] != 0) << i
     reads = sort_vars(&work, signature.writes, fresh, vars, seen, &updates, &writes)
     try:
-        if signature.cost <= INLINE_NS:
+        if signature.cost <= INLINE_NS or work.issues != NULL:      # issuing is quick, and best done in order
             taken = updates if fresh else writes        # nobody else knows fresh outputs
             status = var_try(vars, reads, taken, updates)
             if status == 1:
@@ -251,6 +263,8 @@ cdef int push(Work* work, Var** vars, int reads, int updates, int writes, double
         place += work.tensors[i].ndim
     if own.packed != NULL:
         packed_retain(&own.packed.refs)
+    if own.issues != NULL:
+        packed_retain(&own.issues.refs)
     memcpy(task.vars, vars, (reads + writes) * sizeof(Var*))
     task.run, task.destroy = run_task, destroy_task
     task.priority, task.n_updates, task.site = 0, updates, site_here()
@@ -273,8 +287,17 @@ cdef Bound copy_bound = None, number_bound = None
 cdef int assign(NDArray target, NDArray source) except -1:
     """Copy the elements of an array into another of the same shape and dtype, through the engine."""
     cdef Bound bound = copying()
+    if apart(target, source):
+        return transfer(target, source)
     execute(bound, signature_of(bound, (source,)), (source,), [target], 0, False)
     return 0
+
+
+cdef bint apart(NDArray a, NDArray b) noexcept:
+    """Whether two arrays are on different devices; all CPU contexts are one."""
+    if a.chunk.device_type != GPU and b.chunk.device_type != GPU:
+        return False
+    return a.chunk.device_type != b.chunk.device_type or a.chunk.device_id != b.chunk.device_id
 
 
 cdef Bound copying():

@@ -7,7 +7,7 @@ comparison when the shapes are those of the last call), `execute` (in the caller
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 
 from mxcy.imperative._bound cimport Bound, Signature, signature_of
-from mxcy.imperative._execute cimport assign, copying, execute
+from mxcy.imperative._execute cimport apart, assign, copying, execute
 from mxcy.imperative._record cimport record
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport NDArray, dims_tuple, empty
@@ -19,6 +19,7 @@ import numpy
 from mxcy.base import MXNetError, MXNetTypeError, MXNetValueError
 from mxcy.context import Context, current_context
 from mxcy.dtype import NAMES
+from mxcy.ndarray._ndarray import new
 from mxcy.ops.infer import named
 from mxcy.ops.operator import call_rule
 
@@ -65,14 +66,22 @@ cdef list compute(Bound bound, Signature signature, tuple inputs, object out, do
         ctx = bound.params.get("ctx")
         ctx = Context(ctx) if ctx else current_context()
         device_type, device_id = ctx.device_typeid, ctx.device_id
-        if device_type == 2:
-            raise MXNetValueError(f"{bound.operator.name}: there is no GPU that mxcy can use here; pass ctx=mx.cpu()")
-    if out is None:
+    if bound.crosses and bound.params["ctx"]:
+        outputs = [new(first.shape, first.dtype_name, bound.params["ctx"])]
+        assign(outputs[0], first)
+    elif out is None:
         outputs = [empty(signature.codes[i], signature.ranks[i], signature.dims[i], device_type, device_id)
                    for i in range(count)]
         execute(bound, signature, inputs, outputs, scalar, True)
     else:
         outputs = given_outputs(bound, signature, inputs, out, visible, flags.recording)
+        if PyTuple_GET_SIZE(inputs) and apart(<NDArray>outputs[0], first):
+            if bound.operator is not copying().operator or flags.recording:
+                raise MXNetValueError(f"{bound.operator.name}: inputs are on {first.context} and out on "
+                                      f"{(<NDArray>outputs[0]).context}; they must be on one device. Move one with "
+                                      "as_in_context().")
+            assign(outputs[0], first)
+            return outputs
         if not bound.kernel.inplace and overlaps(inputs, outputs, visible, signature.writes):
             fresh = [empty(signature.codes[i], signature.ranks[i], signature.dims[i], device_type, device_id)
                      for i in range(count)]

@@ -8,7 +8,7 @@ from libc.stdlib cimport calloc, free
 
 from mxcy._types cimport MAX_NDIM, itemsize
 from mxcy.ndarray._ndarray cimport NDArray, set_dims
-from mxcy.storage._storage cimport chunk_wrap, raise_out_of_memory
+from mxcy.storage._storage cimport GPU, chunk_wrap, raise_out_of_memory
 
 from mxcy.base import MXNetNotImplementedError, MXNetTypeError, MXNetValueError
 from mxcy.dtype import NAMES, NUMPY
@@ -59,6 +59,9 @@ cdef dict KINDS = {0: "int", 1: "uint", 2: "float", 3: "pointer", 4: "bfloat", 5
 
 def numpy_view(NDArray array not None):
     """A NumPy array over the memory of ``array``, which it keeps alive. The caller sees to waiting."""
+    if array.chunk.device_type == GPU:
+        raise MXNetValueError(f"the array is on {array.context}: NumPy cannot look into the memory of a GPU. Copy it with "
+                              "asnumpy().")
     cdef int number = NUMPY[NAMES[array.code]].num
     cdef np.ndarray result = np.PyArray_SimpleNewFromData(array.rank, <np.npy_intp*>array.dims, number, array.data)
     Py_INCREF(array)

@@ -10,13 +10,15 @@ from libc.string cimport memcpy
 
 from mxcy._types cimport N_DTYPES, itemsize
 from mxcy.engine._engine cimport Var, var_release, var_take, var_wait, var_wait_idle, wait_all
-from mxcy.storage._storage cimport chunk_get, chunk_release, chunk_retain, chunk_wrap, raise_out_of_memory
+from mxcy.gpu._device cimport copy_in, copy_out, device_start, synchronize
+from mxcy.storage._storage cimport GPU, chunk_get, chunk_release, chunk_retain, chunk_wrap, raise_out_of_memory
 
 import numpy
 
-from mxcy.base import MXNetIndexError, MXNetTypeError, MXNetValueError
+from mxcy.base import MXNetError, MXNetIndexError, MXNetTypeError, MXNetValueError
 from mxcy.context import Context, current_context
 from mxcy.dtype import NAMES, NUMPY, code as dtype_code
+from mxcy.gpu._device import wait_for_devices
 
 np.import_array()
 
@@ -125,8 +127,8 @@ cdef int device_of(object ctx, int* device_type, int* device_id) except -1:
     elif not isinstance(ctx, Context):
         ctx = Context(ctx)
     device_type[0], device_id[0] = ctx.device_typeid, ctx.device_id
-    if device_type[0] == 2:
-        raise MXNetValueError(f"{ctx}: there is no GPU that mxcy can use here; pass ctx=mx.cpu()")
+    if device_type[0] == GPU:
+        device_start(device_id[0])
     return 0
 
 
@@ -163,7 +165,7 @@ def from_numpy_copy(np.ndarray source not None, ctx=None):
     source = plain(source)
     device_of(ctx, &device_type, &device_id)
     cdef NDArray array = empty(code, np.PyArray_NDIM(source), <const Py_ssize_t*>np.PyArray_DIMS(source), device_type, device_id)
-    copy_bytes(array.data, <const char*>np.PyArray_DATA(source), array.nelem * itemsize(code))
+    write_bytes(array, <const char*>np.PyArray_DATA(source))
     return array
 
 
@@ -174,6 +176,36 @@ cdef void copy_bytes(char* out, const char* source, Py_ssize_t n) noexcept:
     else:
         with nogil:
             memcpy(out, source, n)
+
+
+cdef int write_bytes(NDArray array, const char* source) except -1:
+    """All elements of an array that nobody else uses now, from the host."""
+    cdef Py_ssize_t n = array.nelem * itemsize(array.code)
+    cdef char text[600]
+    cdef int status
+    if array.chunk.device_type != GPU:
+        copy_bytes(array.data, source, n)
+    elif n:
+        with nogil:
+            status = copy_in(array.chunk.device_id, array.data, source, n, text, sizeof(text))
+        if status:
+            raise MXNetError(text.decode("utf-8", "replace"))
+    return 0
+
+
+cdef int read_bytes(NDArray array, char* out) except -1:
+    """All elements of an array that nobody writes now, to the host."""
+    cdef Py_ssize_t n = array.nelem * itemsize(array.code)
+    cdef char text[600]
+    cdef int status
+    if array.chunk.device_type != GPU:
+        copy_bytes(out, array.data, n)
+    elif n:
+        with nogil:
+            status = copy_out(array.chunk.device_id, out, array.data, n, text, sizeof(text))
+        if status:
+            raise MXNetError(text.decode("utf-8", "replace"))
+    return 0
 
 
 cdef void drop_owner(void* owner) noexcept nogil:
@@ -188,6 +220,9 @@ def from_numpy_shared(np.ndarray source not None, ctx=None):
         raise MXNetValueError("only a writable, C-contiguous NumPy array of native byte order can share its memory; "
                               "copy it with nd.array(...)")
     device_of(ctx, &device_type, &device_id)
+    if device_type == GPU:
+        raise MXNetValueError(f"a NumPy array is in the memory of the host and cannot be shared with gpu({device_id}); "
+                              "copy it with nd.array(...)")
     cdef NDArray array = NDArray.__new__(NDArray)
     array.code, array.data = code, <char*>np.PyArray_DATA(source)
     array.shared = True
@@ -201,7 +236,15 @@ def from_numpy_shared(np.ndarray source not None, ctx=None):
 
 
 cdef int wait_read(NDArray array) except -1:
-    return var_wait(&array.chunk.var)
+    cdef char text[600]
+    cdef int status
+    var_wait(&array.chunk.var)
+    if array.chunk.device_type == GPU:          # what writes it is issued, but perhaps not done
+        with nogil:
+            status = synchronize(array.chunk.device_id, text, sizeof(text))
+        if status:
+            raise MXNetError(text.decode("utf-8", "replace"))
+    return 0
 
 
 # -- the class ---------------------------------------------------------------------------------------------------------
@@ -324,19 +367,22 @@ cdef class NDArray:
 
     def wait_to_read(self):
         """Wait until everything that writes this array is done; raise the error if one of them failed."""
-        var_wait(&self.chunk.var)
+        wait_read(self)
 
     def wait_to_write(self):
         """Wait until everything that reads or writes this array is done."""
         var_wait_idle(&self.chunk.var)
+        wait_read(self)
 
     def asnumpy(self):
         """A NumPy array with a copy of the values. Waits for them."""
         cdef Var* var = &self.chunk.var
         cdef np.ndarray result = np.PyArray_EMPTY(self.rank, <np.npy_intp*>self.dims, number_of_code[self.code], 0)
         var_take(var, 0)                        # the copy may release the GIL: another thread must not write meanwhile
-        copy_bytes(<char*>np.PyArray_DATA(result), self.data, self.nelem * itemsize(self.code))
-        var_release(&var, 1, 0, NULL)
+        try:
+            read_bytes(self, <char*>np.PyArray_DATA(result))
+        finally:
+            var_release(&var, 1, 0, NULL)
         return result
 
     def item(self):
@@ -359,8 +405,10 @@ cdef class NDArray:
                                   f"{self.shape} {NAMES[self.code]}; they must agree")
         source = plain(source)
         var_take(var, 1)
-        copy_bytes(self.data, <const char*>np.PyArray_DATA(source), self.nelem * itemsize(self.code))
-        var_release(&var, 0, 1, NULL)
+        try:
+            write_bytes(self, <const char*>np.PyArray_DATA(source))
+        finally:
+            var_release(&var, 0, 1, NULL)
 
     # -- views -------------------------------------------------------------------------------------------------------
 
@@ -515,3 +563,4 @@ def install(methods):
 def waitall():
     """Wait until everything that was queued is done; raise the first error that nobody has seen."""
     wait_all()
+    wait_for_devices()

@@ -6,7 +6,7 @@ from posix.mman cimport (MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, 
 
 from mxcy._types cimport MAX_NDIM, itemsize
 from mxcy.ndarray._ndarray cimport NDArray, set_dims
-from mxcy.storage._storage cimport chunk_wrap, raise_out_of_memory
+from mxcy.storage._storage cimport GPU, chunk_wrap, raise_out_of_memory
 
 from mxcy.ndarray._ndarray import new
 
@@ -25,7 +25,7 @@ cdef void unmap(void* owner) noexcept nogil:
 
 
 def zeros_on_demand(tuple shape, dtype, ctx):
-    """An array of zeros whose pages the system makes when they are first touched; None if it would be small.
+    """An array of zeros whose pages the system makes when they are first touched; None if small, or not on the host.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def zeros_on_demand(tuple shape, dtype, ctx):
     for axis in range(len(shape)):
         dims[axis] = shape[axis]
         nbytes *= dims[axis]
-    if nbytes < SMALLEST:
+    if nbytes < SMALLEST or like.chunk.device_type == GPU:
         return None
     cdef Mapping* mapping = <Mapping*>malloc(sizeof(Mapping))
     if mapping == NULL:

@@ -62,9 +62,11 @@ def copyto(self, other):
         if other.shape != self.shape:
             raise MXNetValueError(f"copyto: the array has shape {self.shape}, but the target {other.shape}")
         source = self if self.dtype is other.dtype else F.Cast(self, dtype=other.dtype_name)
+        if is_recording() and source.context != other.context:
+            source = copyto(source, other.context)
         return F._copy(source, out=other)
     if isinstance(other, (Context, str)):
-        return F._copy(self, out=new(self.shape, self.dtype_name, Context(other)))
+        return F._CrossDeviceCopy(self, ctx=str(Context(other)), origin=str(self.context))
     raise MXNetTypeError(f"copyto: other is {type(other).__name__}; expected an NDArray or a Context")
 
 

@@ -10,6 +10,7 @@ import os
 import struct
 
 from mxcy.base import MXNetError, MXNetNotImplementedError, MXNetTypeError, MXNetValueError
+from mxcy.context import cpu
 from mxcy.dtype import CODES, NAMES, NUMPY
 from mxcy.ndarray._memory import numpy_view
 from mxcy.ndarray._ndarray import NDArray, new
@@ -102,7 +103,8 @@ def record_parts(array):
     head = struct.pack(f"<IiI{len(shape)}q", V2 if shape else V3, 0, len(shape), *shape)
     yield head + struct.pack("<iii", 1, 0, CODES[array.dtype_name])
     array.wait_to_read()
-    yield numpy_view(array).reshape(-1).view("uint8").data
+    values = array.asnumpy() if array.context.device_type == "gpu" else numpy_view(array)
+    yield values.reshape(-1).view("uint8").data
 
 
 def record_of(array):
@@ -271,7 +273,7 @@ def read_array(reader):
     name = NAMES[code]
     nbytes = math.prod(shape) * NUMPY[name].itemsize
     reader.need(nbytes, f"the elements of an array of shape {shape} and dtype {name}")
-    array = new(shape, name)
+    array = new(shape, name, cpu())
     if nbytes:
         reader.fill(memoryview(numpy_view(array).reshape(-1).view("uint8")), "the elements of an array")
     return array

@@ -35,13 +35,19 @@ def tiles(name, dtypes):
     return {dtype: <uintptr_t>activation_tile(name.encode(), dtype) for dtype in dtypes}
 
 
+def functor_of(name):
+    return "mxcy/ops/activation.h", f"{name}_op"
+
+
 def forward(name, *names, cost=.2, dtypes=REALS):
-    return Kernel.elementwise(name, tiles(name, dtypes), arity=1, cost=cost, pack=packer(*names))
+    return Kernel.elementwise(name, tiles(name, dtypes), arity=1, cost=cost, pack=packer(*names),
+                              functor=functor_of(name))
 
 
 def backward(name, *names, cost=.2, dtypes=REALS):
-    return Kernel.elementwise(f"backward_{name}", tiles(f"backward_{name}", dtypes), arity=2, cost=cost,
-                              pack=packer(*names))
+    name = f"backward_{name}"
+    return Kernel.elementwise(name, tiles(name, dtypes), arity=2, cost=cost, pack=packer(*names),
+                              functor=functor_of(name))
 
 
 clip = forward("clip", "a_min", "a_max", dtypes=NUMBERS)
@@ -51,7 +57,8 @@ elu = forward("elu", "slope", cost=.4)
 selu = forward("selu", cost=.4)
 gelu = forward("gelu", cost=.6)
 polygamma = forward("polygamma", "n", cost=100.)
-smooth_l1 = Kernel.scalar("smooth_l1", tiles("smooth_l1", NUMBERS), slot=1, cost=.2)
+smooth_l1 = Kernel.scalar("smooth_l1", tiles("smooth_l1", NUMBERS), slot=1, cost=.2,
+                          functor=functor_of("smooth_l1"))
 
 backward_abs = backward("abs")
 backward_sqrt = backward("sqrt")
@@ -66,7 +73,8 @@ backward_leaky = backward("leaky", "slope")
 backward_elu = backward("elu", "slope", cost=.4)
 backward_selu = backward("selu")
 backward_gelu = backward("gelu", cost=1.)
-backward_smooth_l1 = Kernel.scalar("backward_smooth_l1", tiles("backward_smooth_l1", REALS), slot=2, arity=3, cost=.2)
+backward_smooth_l1 = Kernel.scalar("backward_smooth_l1", tiles("backward_smooth_l1", REALS), slot=2, arity=3, cost=.2,
+                                   functor=functor_of("backward_smooth_l1"))
 
 
 cdef void prelu_row(real* out, const real* x, const real* gamma, Py_ssize_t step, Py_ssize_t n) noexcept nogil:

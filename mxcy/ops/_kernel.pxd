@@ -19,6 +19,8 @@ cdef class Kernel:
     cdef readonly str name
     cdef readonly bint inplace      # outputs[0] may share memory with any input of its size
     cdef readonly bint parallel     # uses call.threads
+    cdef public object cuda         # what to launch on a GPU: see ops/cuda; or None
+    cdef readonly object functor    # (header, class template) of an elementwise kernel, or None
     cdef readonly object pack       # dict of parameters -> bytes, or None
 
 cdef int through_float(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil    # 16-bit floats as float32

@@ -66,16 +66,17 @@ cdef class Kernel:
         return f"<Kernel {self.name}>"
 
     @staticmethod
-    def elementwise(str name, dict tiles, *, int arity=1, pack=None, double cost=0.3, int scalar_slot=-1):
+    def elementwise(str name, dict tiles, *, int arity=1, pack=None, double cost=0.3, int scalar_slot=-1, functor=None):
         """A Kernel that applies a tile function to tensors that broadcast to the output's shape.
 
         ``tiles`` holds the address of a ``tile_t`` by dtype number; 16-bit floats go through the float32 tile.
+        ``functor``: the header and the class template that the tiles are made of, for the compiler of a GPU.
         """
         cdef Kernel kernel = Kernel(name, {}, pack=pack, inplace=True, parallel=True, cost=cost, tiles=tiles, arity=arity)
         cdef int dtype
         if arity > MAX_ARITY:
             raise ValueError(f"{name}: arity {arity} is above {MAX_ARITY}")
-        kernel.info.scalar_slot = scalar_slot
+        kernel.info.scalar_slot, kernel.functor = scalar_slot, functor
         for dtype in tiles:
             kernel.info.table[dtype] = run_elementwise
         if kernel.info.tiles[<int>FLOAT32] != NULL:
@@ -83,9 +84,9 @@ cdef class Kernel:
         return kernel
 
     @staticmethod
-    def scalar(str name, dict tiles, *, int slot=1, int arity=2, pack=None, double cost=0.3):
+    def scalar(str name, dict tiles, *, int slot=1, int arity=2, pack=None, double cost=0.3, functor=None):
         """As `elementwise`, where tile input ``slot`` is the number ``call.scalar``."""
-        return Kernel.elementwise(name, tiles, arity=arity, pack=pack, cost=cost, scalar_slot=slot)
+        return Kernel.elementwise(name, tiles, arity=arity, pack=pack, cost=cost, scalar_slot=slot, functor=functor)
 
     @property
     def dtypes(self):
@@ -103,6 +104,16 @@ cdef class Kernel:
     def arrays(self):
         """Number of input arrays of the tiles; 0 if the kernel is not elementwise."""
         return self.info.arity - (self.info.scalar_slot >= 0)
+
+    @property
+    def arity(self):
+        """Number of inputs of the tiles, that number among them; 0 if the kernel is not elementwise."""
+        return self.info.arity
+
+    @property
+    def scalar_slot(self):
+        """Which input of the tiles is the number of a scalar operator; -1: none."""
+        return self.info.scalar_slot
 
     @property
     def broadcasts(self):

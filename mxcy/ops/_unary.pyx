@@ -16,7 +16,7 @@ DTYPES = (FLOAT32, FLOAT64, INT32, INT64, INT8, UINT8)
 def kernel(name, cost):
     """A kernel for the row ``name`` of unary.h; ``cost`` in ns per float32 element."""
     tiles = {dtype: <uintptr_t>unary_tile(name.encode(), dtype) for dtype in DTYPES}
-    return Kernel.elementwise(name, tiles, arity=1, cost=cost)
+    return Kernel.elementwise(name, tiles, arity=1, cost=cost, functor=("mxcy/ops/unary.h", f"{name}_op"))
 
 
 abs = kernel("abs", .1)

@@ -53,11 +53,11 @@ def combined(shapes):
     return tuple(max(sizes) for sizes in zip(*known)) if known else None
 
 
-def unary(name, doc, cpu, gradient=None, cuda=None, aliases=(), **params):
+def unary(name, doc, cpu, gradient=None, aliases=(), **params):
     """An elementwise operator of one input ``data``."""
     operator = Operator(name, "data", doc, aliases=aliases, **params)
     operator.infer_shape(same_shape)
-    operator.cpu, operator.cuda = cpu, cuda
+    operator.cpu = cpu
     if gradient is not None:
         operator.gradient(gradient)
     return operator

@@ -129,7 +129,9 @@ derivative("clip", "``og`` where ``a_min <= y <= a_max``, else 0.",
 
 unary("_copy", "A copy.", cpu=_cast.copy, gradient=lambda F, g: g, aliases=("identity",))
 unary("_CrossDeviceCopy", "A copy on another device, as plans put it between nodes of different groups.",
-      cpu=_cast.copy, gradient=lambda F, g: F._CrossDeviceCopy(g))
+      cpu=_cast.copy, gradient=lambda F, g, ctx, origin: F._CrossDeviceCopy(g, ctx=origin, origin=ctx),
+      ctx=Param(str, None, doc="Where the copy is wanted; where a plan puts it, if not given."),
+      origin=Param(str, None, doc="Where ``data`` is, for the gradient."))
 unary("BlockGrad", "A copy through which no gradient flows back.", cpu=_cast.copy, gradient=ZERO,
       aliases=("stop_gradient", "_sparse_stop_gradient"))
 unary("make_loss", "A copy whose gradient is 1 whatever follows: marks the end of a network as its loss.",

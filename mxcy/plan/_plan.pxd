@@ -4,7 +4,6 @@ from mxcy._types cimport Tensor, kernel_t
 from mxcy.engine._engine cimport Var
 from mxcy.imperative._bound cimport Packed, Signature
 from mxcy.ndarray._ndarray cimport NDArray
-from mxcy.ops._kernel cimport KernelInfo
 from mxcy.storage._storage cimport Chunk
 
 from libc.stdint cimport uint64_t
@@ -21,7 +20,7 @@ cdef struct Step:                       # one kernel call
     kernel_t run
     const char* name                    # of the node
     const void* params
-    const KernelInfo* info
+    const void* info
     double scalar
     double cost                         # ns on one thread, estimated
     int n_inputs

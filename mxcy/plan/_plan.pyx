@@ -15,8 +15,8 @@ from mxcy._types cimport Call, Tensor, itemsize
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
 from mxcy.engine._profile cimport (EVENT_PHASE, EVENT_STEP, PROFILE_MEMORY, PROFILE_SYMBOLIC, profile_event, profile_now,
                                    profile_on)
-from mxcy.imperative._bound cimport (Bound, Packed, Signature, bound_params, describe_tensor, dimensions, make_signature,
-                                     packed_last, packed_retain)
+from mxcy.imperative._bound cimport (HOST, Bound, Packed, Signature, bound_params, describe_tensor, dimensions,
+                                     make_signature, packed_last, packed_retain)
 from mxcy.imperative._execute cimport Seen, add_var, describe_failure
 from mxcy.ndarray._ndarray cimport NDArray, dims_tuple, empty
 from mxcy.ops._generator cimport generator_take
@@ -88,11 +88,11 @@ cdef class Plan:
             bound, scalar, inputs, outputs, label, workspace = steps[n]
             step = &p.steps[n]
             phase = n >= n_forward
-            types = make_signature(bound, [value[2:] for value in inputs], [value[2:] for value in outputs])
+            types = make_signature(bound, [value[2:] for value in inputs], [value[2:] for value in outputs], HOST)
             name = label.encode()
             step.name = <char*>self.keep(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name) + 1)
             step.run, step.cost, step.parallel = types.run, types.cost, bound.kernel.parallel
-            step.params, step.info, step.scalar = bound_params(bound), &bound.kernel.info, scalar
+            step.params, step.info, step.scalar = bound_params(bound), types.info, scalar
             step.n_inputs, step.n_outputs, step.first, step.workspace = len(inputs), len(outputs), at, workspace
             step.random = -1
             if bound.random:
@@ -149,7 +149,7 @@ cdef class Plan:
 
 def workspace(Bound bound not None, list inputs, list outputs):
     """Bytes of scratch that a call needs, from the (shape, dtype) of its inputs and outputs."""
-    return make_signature(bound, inputs, outputs).workspace
+    return make_signature(bound, inputs, outputs, HOST).workspace
 
 
 cdef void program_release(Program* p) noexcept nogil:

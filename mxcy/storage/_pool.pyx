@@ -1,9 +1,8 @@
 # cython: language_level=3
 """A pool of host memory: blocks that were freed wait, by size class, for the next request of their size.
 
-Sizes are 64 bytes times 1, 2, 3, 4 and then four per doubling (5, 6, 7, 8, 10, 12, 14, 16, 20, ...), so that programs
-whose shapes vary meet again what they freed. Small blocks come from malloc. Large ones are mapped, with huge pages: the
-first touch of a mapped page costs far more than computing what is written there, which is why the pool exists.
+Small blocks come from malloc. Large ones are mapped, with huge pages: the first touch of a mapped page costs far more
+than computing what is written there, which is why the pool exists.
 
 What is kept is bounded: before it maps more, the pool gives back what was not used for longest, so that all it holds
 stays near the most that was ever in use; and it never caches more than ``MXCY_POOL_LIMIT`` bytes.
@@ -16,6 +15,7 @@ from posix.mman cimport (MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_PRIVATE, 
 
 from mxcy.engine._atomic cimport spin_lock, spin_unlock
 from mxcy.engine._thread cimport pthread_atfork
+from mxcy.storage._classes cimport N_CLASSES, class_of, class_size
 
 import os
 
@@ -24,11 +24,7 @@ from mxcy.base import MXNetValueError
 cdef extern from "<stdlib.h>" nogil:
     void* aligned_alloc(size_t alignment, size_t size) noexcept
 
-cdef extern from * nogil:
-    int __builtin_clzll(unsigned long long value) noexcept
-
 cdef enum:
-    N_CLASSES = 232             # up to 2^62 bytes
     LARGE = 52                  # the first class of mapped blocks: 1.25 MiB
     NEAR = 3                    # a large request also takes a block up to so many classes larger: less than double
 
@@ -45,23 +41,6 @@ cdef int large_lock             # guards the large classes and what follows
 cdef int64_t clock
 cdef int64_t large_in_use, large_cached, large_peak      # bytes
 cdef int64_t limit              # of cached bytes
-
-
-# --- size classes ---------------------------------------------------------------------------------------------------
-
-cdef inline int class_of(Py_ssize_t nbytes) noexcept nogil:
-    cdef size_t units = (<size_t>nbytes + 63) >> 6
-    cdef int octave
-    if units <= 4:
-        return <int>units - 1 if units else 0
-    octave = 61 - __builtin_clzll(units - 1)
-    return 4 * octave + <int>((units - 1) >> octave)
-
-
-cdef inline int64_t class_size(int index) noexcept nogil:
-    if index < 4:
-        return <int64_t>(index + 1) << 6
-    return <int64_t>((index & 3) + 5) << ((index >> 2) + 5)
 
 
 # --- small blocks ---------------------------------------------------------------------------------------------------

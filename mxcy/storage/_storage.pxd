@@ -4,6 +4,9 @@ from mxcy.engine._engine cimport Var
 
 ctypedef void (*free_t)(void* owner) noexcept nogil
 
+cdef enum:
+    GPU = 2                             # of Chunk.device_type
+
 cdef struct Chunk:
     Var var
     void* data                          # 64-byte aligned when pooled
@@ -11,7 +14,8 @@ cdef struct Chunk:
     long refs                           # atomic
     int device_type                     # MXNet's: 1 cpu, 2 gpu, 3 cpu_pinned, 5 cpu_shared
     int device_id
-    int size_class                      # the pool's own
+    int size_class                      # the pool's own ...
+    int device_class                    # ... and the device pool's
     free_t free                         # foreign memory: called with owner when the last reference goes, else NULL
     void* owner
 
@@ -24,6 +28,6 @@ cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except 
 cdef void chunk_retain(Chunk* chunk) noexcept nogil
 cdef void chunk_release(Chunk* chunk) noexcept nogil
 
-cdef void* scratch_new(Py_ssize_t nbytes) noexcept nogil        # pooled bytes without a variable; NULL: no memory
+cdef void* scratch_new(Py_ssize_t nbytes) noexcept nogil        # pooled host bytes without a variable; NULL: no memory
 cdef void scratch_free(void* data) noexcept nogil
 cdef int raise_out_of_memory(Py_ssize_t nbytes) except -1       # GIL held: MXNetError naming request, in use and cached

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 
 from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add64, add_long, store64
 from mxcy.engine._engine cimport var_drop, var_init, wait_all, wait_some
+from mxcy.storage._device_pool cimport device_free, device_new, raise_out_of_device_memory
 from mxcy.storage._pool cimport HEADER, block_free, block_new, pool_empty, pool_statistics
 
 from mxcy.base import MXNetError
@@ -20,7 +21,10 @@ cdef int64_t ahead              # bytes asked for since the last wait
 
 cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil:
     cdef int index
-    cdef Chunk* chunk = <Chunk*>block_new(nbytes, &index)
+    cdef Chunk* chunk
+    if device_type == GPU:
+        return chunk_on_device(nbytes, device_id)
+    chunk = <Chunk*>block_new(nbytes, &index)
     if chunk == NULL:
         return NULL
     var_init(&chunk.var)
@@ -35,10 +39,30 @@ cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcep
     return chunk
 
 
+cdef void free_on_device(void* owner) noexcept nogil:
+    cdef Chunk* chunk = <Chunk*>owner
+    device_free(chunk.device_id, chunk.data, chunk.device_class)
+
+
+cdef Chunk* chunk_on_device(Py_ssize_t nbytes, int device_id) noexcept nogil:
+    """Its variable and numbers are in host memory, its data on the device."""
+    cdef int index
+    cdef void* data = device_new(device_id, nbytes, &index)
+    cdef Chunk* chunk = NULL
+    if data != NULL:
+        chunk = chunk_wrap(data, nbytes, GPU, device_id, free_on_device, NULL)
+        if chunk == NULL:
+            device_free(device_id, data, index)
+        else:
+            chunk.owner, chunk.device_class = chunk, index
+    return chunk
+
+
 cdef Chunk* chunk_wrap(void* data, Py_ssize_t nbytes, int device_type, int device_id,
                        free_t free, void* owner) noexcept nogil:
-    cdef Chunk* chunk = chunk_new(0, device_type, device_id)
+    cdef Chunk* chunk = chunk_new(0, 1, 0)
     if chunk != NULL:
+        chunk.device_type, chunk.device_id = device_type, device_id
         chunk.data = data
         chunk.nbytes = nbytes
         chunk.free = free
@@ -61,13 +85,15 @@ cdef void chunk_release(Chunk* chunk) noexcept nogil:
 
 cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL:
     cdef Chunk* chunk
-    if nbytes >= LARGE and add64(&ahead, nbytes, RELAXED) > RUN_AHEAD:
+    if nbytes >= LARGE and device_type != GPU and add64(&ahead, nbytes, RELAXED) > RUN_AHEAD:
         store64(&ahead, 0, RELAXED)
         wait_some()
     chunk = chunk_new(nbytes, device_type, device_id)
     if chunk == NULL and nbytes >= 0:
         wait_all()                      # queued operations hold memory
         chunk = chunk_new(nbytes, device_type, device_id)
+    if chunk == NULL and device_type == GPU:
+        raise_out_of_device_memory(device_id, nbytes)
     if chunk == NULL:
         raise_out_of_memory(nbytes)
     return chunk

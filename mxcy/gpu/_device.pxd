@@ -1,0 +1,33 @@
+# cython: language_level=3
+"""Devices: a context and three streams each, and copies between them and the host.
+
+All kernels of a device run on one stream, ``compute``, in the order in which they are issued; so what the engine grants
+in order needs no event. Copies run on streams of their own, tied to it by events.
+"""
+from mxcy.gpu._driver cimport handle_t
+
+cdef enum:
+    MAX_DEVICES = 64
+
+cdef struct Device:
+    int started
+    int failed                          # the CUresult that spoilt the context for good, or 0
+    handle_t context
+    handle_t compute, uploads, downloads
+
+cdef Device devices[MAX_DEVICES]
+
+cdef int device_start(int number) except -1     # GIL held: ready the device, once; MXNetError if there is none
+
+# Make the device's context current in this thread, and what was current before again. A CUresult.
+cdef int enter(int number, handle_t* before) noexcept nogil
+cdef void leave(int number, handle_t before) noexcept nogil
+
+# Of all functions below: 0, or 1 with what went wrong in text. Copies from the host have read their source, and copies
+# to the host are complete, when they return; others are only issued.
+cdef int copy_in(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil
+cdef int copy_out(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil
+cdef int copy_across(int number, void* out, int source_number, const void* source, size_t nbytes, char* text,
+                     Py_ssize_t room) noexcept nogil
+cdef int synchronize(int number, char* text, Py_ssize_t room) noexcept nogil
+cdef int failed(int number, int status, const char* doing, char* text, Py_ssize_t room) noexcept nogil    # always 1

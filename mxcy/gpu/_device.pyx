@@ -1,0 +1,298 @@
+# cython: language_level=3
+"""Devices and copies. PyCUDA makes contexts and streams; what runs without the GIL goes through the driver's table."""
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uintptr_t
+from libc.stdio cimport snprintf
+from libc.string cimport memcpy
+
+from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, load as atomic_load, store
+from mxcy.engine._thread cimport (pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+                                  pthread_mutex_unlock)
+from mxcy.gpu._driver cimport address_t, check, cu, explain, load
+
+import atexit
+import threading
+
+from mxcy.base import MXNetError, MXNetValueError
+from mxcy.gpu._driver import device_count
+
+cdef enum:
+    NON_BLOCKING = 1                # of a stream: not tied to the legacy default stream
+    NO_TIMING = 2                   # of an event: cheaper
+    SLOTS = 16
+    SLOT = 1 << 19                  # bytes
+    FORKED = -1                     # in Device.failed: a child process cannot use its parent's contexts
+
+# Page-locked memory that the device copies from and to by itself; the host copies between it and the arrays. While the
+# device works on one slot the host works on the next.
+cdef struct Ring:
+    char* host
+    handle_t done[SLOTS]            # recorded behind the copy that uses the slot
+    int next
+
+cdef struct Copies:                 # of one device
+    pthread_mutex_t mutex           # guards the rings and events; held while they are waited for
+    Ring up, down
+    handle_t before                 # recorded where copies must wait for kernels ...
+    handle_t after                  # ... and kernels for copies
+
+cdef Copies copies[MAX_DEVICES]
+cdef object _starting = threading.Lock()
+
+
+# -- devices ---------------------------------------------------------------------------------------------------------
+
+cdef int device_start(int number) except -1:
+    if 0 <= number < MAX_DEVICES and atomic_load(&devices[number].started, ACQUIRE):
+        return 0
+    load()
+    count = device_count()
+    if not 0 <= number < min(count, MAX_DEVICES):
+        raise MXNetError(f"gpu({number}): the driver sees {count} device{'' if count == 1 else 's'}"
+                         f"{f', gpu(0) to gpu({count - 1})' if count > 1 else ''}. Use one of them, or mx.cpu().")
+    with _starting:
+        if not devices[number].started:
+            prepare(number)
+    return 0
+
+
+cdef int prepare(int number) except -1:
+    """Context, streams, events and page-locked memory of a device."""
+    try:
+        import pycuda.driver as cuda
+    except ImportError as error:
+        raise MXNetError(f"gpu({number}) needs PyCUDA, and it cannot be imported ({error}). Install it: "
+                         "pip install pycuda, or conda install pycuda.") from None
+    cdef Device* device = &devices[number]
+    cdef Copies* copy = &copies[number]
+    cdef int i
+    try:
+        cuda.init()
+        context = cuda.Device(number).retain_primary_context()      # the one that other libraries use, too
+        context.push()
+        try:
+            streams = [cuda.Stream(NON_BLOCKING) for _ in range(3)]
+            check(cu.event_create(&copy.before, NO_TIMING), b"making an event")
+            check(cu.event_create(&copy.after, NO_TIMING), b"making an event")
+            for ring in range(2):
+                prepare_ring(&copy.down if ring else &copy.up)
+        finally:
+            cuda.Context.pop()                  # a context that is on a thread's stack when it ends aborts the process
+    except cuda.Error as error:
+        raise MXNetError(f"gpu({number}) cannot be used: {error}") from error
+    for kept in (context, *streams):
+        Py_INCREF(kept)                         # at exit their destructors would find no context
+    device.context = <handle_t><uintptr_t>context.handle
+    device.compute, device.uploads, device.downloads = (<handle_t><uintptr_t>streams[0].handle,
+                                                        <handle_t><uintptr_t>streams[1].handle,
+                                                        <handle_t><uintptr_t>streams[2].handle)
+    pthread_mutex_init(&copy.mutex, NULL)
+    store(&device.started, 1, RELEASE)
+    return 0
+
+
+cdef int prepare_ring(Ring* ring) except -1:
+    cdef int i
+    check(cu.host_malloc(<void**>&ring.host, SLOTS * <size_t>SLOT, 0), b"locking memory for copies")
+    for i in range(SLOTS):
+        check(cu.event_create(&ring.done[i], NO_TIMING), b"making an event")
+    return 0
+
+
+cdef int enter(int number, handle_t* before) noexcept nogil:
+    cdef int status
+    if devices[number].failed:
+        return devices[number].failed
+    status = cu.context_get(before)
+    if status == 0 and before[0] != devices[number].context:
+        status = cu.context_set(devices[number].context)
+    return status
+
+
+cdef void leave(int number, handle_t before) noexcept nogil:
+    if before != devices[number].context:
+        cu.context_set(before)
+
+
+cdef int failed(int number, int status, const char* doing, char* text, Py_ssize_t room) noexcept nogil:
+    cdef char why[400]
+    if status == FORKED:
+        snprintf(text, room, b"gpu(%d): %s: a process that was forked cannot use the GPU of its parent. Start it with "
+                 b"multiprocessing's method 'spawn', or use the GPU in the child only.", number, doing)
+        return 1
+    explain(status, doing, why, sizeof(why))
+    if 700 <= status <= 720 and status != 713:          # errors of kernels: the driver refuses all calls from now on
+        store(&devices[number].failed, status, RELAXED)
+        snprintf(text, room, b"gpu(%d): %s. A kernel that was issued earlier went wrong; this process cannot use the "
+                 b"device any more.", number, why)
+    else:
+        snprintf(text, room, b"gpu(%d): %s", number, why)
+    return 1
+
+
+def device(int number):
+    """(context, compute stream) of a device, as integers; starts it."""
+    device_start(number)
+    return <uintptr_t>devices[number].context, <uintptr_t>devices[number].compute
+
+
+def memory_info(int number):
+    """(free, total) bytes of a device."""
+    cdef size_t free = 0, total = 0
+    cdef handle_t before
+    device_start(number)
+    check(enter(number, &before), b"asking for the memory of the device")
+    cdef int status = cu.memory_info(&free, &total)
+    leave(number, before)
+    check(status, b"asking for the memory of the device")
+    return free, total
+
+
+def wait_for_devices():
+    """Wait until all devices have done what was issued; raise what went wrong there."""
+    cdef char text[600]
+    cdef int i, status
+    for i in range(MAX_DEVICES):
+        if devices[i].started:
+            with nogil:
+                status = synchronize(i, text, sizeof(text))
+            if status:
+                raise MXNetError(text.decode("utf-8", "replace"))
+
+
+cdef int synchronize(int number, char* text, Py_ssize_t room) noexcept nogil:
+    cdef handle_t before
+    cdef int status = enter(number, &before)
+    if status == 0:
+        status = cu.stream_synchronize(devices[number].uploads)
+        if status == 0:
+            status = cu.stream_synchronize(devices[number].compute)
+        leave(number, before)
+    return failed(number, status, b"waiting for the device", text, room) if status else 0
+
+
+# -- copies ----------------------------------------------------------------------------------------------------------
+
+cdef inline int follow(handle_t stream, handle_t event, handle_t leader) noexcept nogil:
+    """What is issued to the stream from now on waits for what was issued to its leader."""
+    cdef int status = cu.event_record(event, leader)
+    return status if status else cu.stream_wait(stream, event, 0)
+
+
+cdef int copy_in(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil:
+    cdef Device* device = &devices[number]
+    cdef Copies* copy = &copies[number]
+    cdef Ring* ring = &copy.up
+    cdef handle_t before
+    cdef size_t at = 0, n
+    cdef int status = enter(number, &before), slot
+    if status:
+        return failed(number, status, b"copying to the device", text, room)
+    pthread_mutex_lock(&copy.mutex)
+    status = follow(device.uploads, copy.before, device.compute)
+    while status == 0 and at < nbytes:
+        slot, ring.next = ring.next, (ring.next + 1) % SLOTS
+        n = min(nbytes - at, <size_t>SLOT)
+        status = cu.event_synchronize(ring.done[slot])
+        if status == 0:
+            memcpy(ring.host + slot * <size_t>SLOT, <const char*>source + at, n)
+            status = cu.upload(<address_t>out + at, ring.host + slot * <size_t>SLOT, n, device.uploads)
+        if status == 0:
+            status = cu.event_record(ring.done[slot], device.uploads)
+        at += n
+    if status == 0:
+        status = follow(device.compute, copy.after, device.uploads)
+    pthread_mutex_unlock(&copy.mutex)
+    leave(number, before)
+    return failed(number, status, b"copying to the device", text, room) if status else 0
+
+
+cdef int copy_out(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil:
+    cdef Device* device = &devices[number]
+    cdef Copies* copy = &copies[number]
+    cdef Ring* ring = &copy.down
+    cdef handle_t before
+    cdef size_t issued = 0, at = 0, n
+    cdef int status = enter(number, &before), slot = 0, oldest = 0
+    if status:
+        return failed(number, status, b"copying from the device", text, room)
+    pthread_mutex_lock(&copy.mutex)
+    status = follow(device.downloads, copy.before, device.compute)
+    while status == 0 and at < nbytes:
+        while status == 0 and issued < nbytes and issued - at < SLOTS * <size_t>SLOT:
+            n = min(nbytes - issued, <size_t>SLOT)
+            status = cu.download(ring.host + slot * <size_t>SLOT, <address_t>source + issued, n, device.downloads)
+            if status == 0:
+                status = cu.event_record(ring.done[slot], device.downloads)
+            issued += n
+            slot = (slot + 1) % SLOTS
+        if status == 0:
+            status = cu.event_synchronize(ring.done[oldest])
+        if status == 0:
+            n = min(nbytes - at, <size_t>SLOT)
+            memcpy(<char*>out + at, ring.host + oldest * <size_t>SLOT, n)
+            at += n
+            oldest = (oldest + 1) % SLOTS
+    pthread_mutex_unlock(&copy.mutex)
+    leave(number, before)
+    return failed(number, status, b"copying from the device", text, room) if status else 0
+
+
+cdef int copy_across(int number, void* out, int source_number, const void* source, size_t nbytes, char* text,
+                     Py_ssize_t room) noexcept nogil:
+    cdef Device* device = &devices[number]
+    cdef Device* origin = &devices[source_number]
+    cdef handle_t before
+    cdef int status = enter(number, &before)
+    if status:
+        return failed(number, status, b"copying between devices", text, room)
+    if number == source_number:
+        status = cu.copy(<address_t>out, <address_t>source, nbytes, device.compute)
+    else:
+        # The receiver waits for the sender's kernels; these may write over the source only after the copy.
+        pthread_mutex_lock(&copies[source_number].mutex)
+        status = cu.context_set(origin.context)
+        if status == 0:
+            status = cu.event_record(copies[source_number].before, origin.compute)
+        if status == 0:
+            status = cu.context_set(device.context)
+        if status == 0:
+            status = cu.stream_wait(device.compute, copies[source_number].before, 0)
+        pthread_mutex_unlock(&copies[source_number].mutex)
+        if status == 0:
+            status = cu.copy_peer(<address_t>out, device.context, <address_t>source, origin.context, nbytes,
+                                  device.compute)
+        pthread_mutex_lock(&copies[number].mutex)
+        if status == 0:
+            status = cu.event_record(copies[number].before, device.compute)
+        if status == 0:
+            status = cu.context_set(origin.context)
+        if status == 0:
+            status = cu.stream_wait(origin.compute, copies[number].before, 0)
+        pthread_mutex_unlock(&copies[number].mutex)
+        cu.context_set(device.context)
+    leave(number, before)
+    return failed(number, status, b"copying between devices", text, room) if status else 0
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+cdef void after_fork_in_child() noexcept nogil:
+    cdef int i
+    for i in range(MAX_DEVICES):
+        if devices[i].started:
+            devices[i].failed = FORKED
+
+
+def finish():
+    """At exit: let the devices come to rest while everything is still there."""
+    cdef char text[600]
+    cdef int i
+    for i in range(MAX_DEVICES):
+        if devices[i].started and not devices[i].failed:
+            with nogil:
+                synchronize(i, text, sizeof(text))      # what went wrong was for whoever waited
+
+
+pthread_atfork(NULL, NULL, after_fork_in_child)
+atexit.register(finish)

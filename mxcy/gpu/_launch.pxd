@@ -1,0 +1,45 @@
+# cython: language_level=3
+"""Recipes: launches that are ready to be issued, as a kernel of the operator table."""
+from libc.stdint cimport uint8_t
+
+from mxcy._types cimport Call, Tensor
+from mxcy.gpu._driver cimport handle_t
+
+cdef enum Source:                       # of a patch
+    FROM_TENSOR
+    FROM_WORKSPACE
+    FROM_SCALAR
+    FROM_SEED
+    FROM_COUNTER
+    FROM_TRAIN
+
+cdef struct Patch:                      # what a call puts into a parameter buffer
+    Source source
+    int tensor
+    int at                              # in the buffer
+    Py_ssize_t offset                   # from the tensor's address
+
+cdef struct Issue:                      # a launch; or with no function, a fill
+    handle_t function
+    unsigned grid[3]
+    unsigned block[3]
+    unsigned shared
+    char* buffer
+    size_t size                         # of the buffer; of a fill, the bytes to fill
+    Patch* patches
+    int n_patches
+    uint8_t value
+
+cdef struct Issues:
+    long refs
+    int device
+    int count
+    Issue* items
+    Py_ssize_t workspace                # bytes
+
+cdef class Recipe:
+    cdef Issues* issues
+
+cdef void issues_release(Issues* issues) noexcept nogil     # gives one reference back
+# A kernel_t; call.info is the Issues. It only issues.
+cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil

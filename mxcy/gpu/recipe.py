@@ -1,0 +1,145 @@
+"""What the ``cuda`` rule of an operator says: which kernels to launch, on what.
+
+A rule is a function of what it names: ``ins`` and ``outs`` (lists of `Array`: shape and dtype of the tensors), ``scratch``
+(asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU) and the operator's parameters. It runs once
+for every signature; what it returns, a list of `Launch` and `Fill`, is packed and then issued at every call without
+Python.
+"""
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mxcy.dtype import NUMPY
+
+__all__ = ["COUNTER", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "Pointer", "blocks", "launch"]
+
+#: Arguments that are known at the call only: the number of a scalar operator (double), Philox key and first counter
+#: (unsigned 64-bit), whether the call is in training mode (int).
+SCALAR, SEED, COUNTER, TRAIN = "scalar", "seed", "counter", "train"
+WORKSPACE = -1
+
+
+class Pointer(NamedTuple):
+    """An address inside a tensor of the call, or inside its workspace."""
+
+    tensor: int             # inputs, then outputs; WORKSPACE
+    offset: int = 0         # bytes
+
+    def __add__(self, nbytes):
+        return Pointer(self.tensor, self.offset + nbytes)
+
+
+class Array:
+    """A tensor of the call as rules see it; as an argument of a launch, the address of its data.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : str
+    size : int
+        Number of elements.
+    pointer : Pointer
+    """
+
+    __slots__ = ("dtype", "pointer", "shape", "size")
+
+    def __init__(self, tensor, shape, dtype):
+        self.shape, self.dtype, self.size = tuple(shape), dtype, math.prod(shape)
+        self.pointer = Pointer(tensor)
+
+    @property
+    def nbytes(self):
+        """Bytes of the data."""
+        return self.size * NUMPY[self.dtype].itemsize
+
+
+class Launch(NamedTuple):
+    """A kernel with its arguments."""
+
+    source: str
+    name: str
+    grid: tuple
+    block: tuple
+    arguments: tuple
+    shared: int
+
+
+class Fill(NamedTuple):
+    """Bytes that become a number from 0 to 255."""
+
+    pointer: Pointer
+    nbytes: int
+    value: int = 0
+
+
+def launch(source, name, grid, block, *arguments, shared=0):
+    """A launch of the kernel ``name`` of a source text.
+
+    Parameters
+    ----------
+    source : str
+        CUDA C++.
+    name : str
+        An ``extern "C" __global__`` function in it.
+    grid, block : int or tuple of int
+        Numbers of blocks, and of threads in each, along one to three axes.
+    *arguments : Array, Pointer, NumPy scalar, int (64 bits), bytes (a struct of 8-byte alignment), or one of the above
+        What the function takes, in this order.
+    shared : int
+        Bytes of dynamic shared memory.
+
+    Returns
+    -------
+    Launch
+    """
+    return Launch(source, name, triple(grid), triple(block), arguments, shared)
+
+
+def triple(sizes):
+    sizes = sizes if isinstance(sizes, tuple) else (sizes,)
+    return (*map(int, sizes), *(1,) * (3 - len(sizes)))
+
+
+def blocks(n, per_block, most=1 << 30):
+    """How many blocks do ``n`` items, ``per_block`` each; kernels loop where there are more than ``most``."""
+    return max(min(-(-n // per_block), most), 1)
+
+
+def pack(arguments):
+    """The parameter buffer of a launch, and what is to be patched into it at a call.
+
+    Returns
+    -------
+    buffer : bytearray
+    patches : list of tuple
+        (offset in the buffer, tensor, or one of the names above; offset from its address)
+    """
+    buffer, patches = bytearray(), []
+    for argument in arguments:
+        if isinstance(argument, Array):
+            argument = argument.pointer
+        if isinstance(argument, int) and not isinstance(argument, bool):
+            argument = np.int64(argument)
+        data, alignment = encode(argument)
+        buffer += bytes(-len(buffer) % alignment)
+        if isinstance(argument, Pointer):
+            patches.append((len(buffer), argument.tensor, argument.offset))
+        elif isinstance(argument, str):
+            patches.append((len(buffer), argument, 0))
+        buffer += data
+    return buffer, patches
+
+
+def encode(argument: Any):
+    """(bytes, alignment) of an argument; zeros where the value comes at the call."""
+    if isinstance(argument, Pointer) or argument in (SCALAR, SEED, COUNTER):
+        return bytes(8), 8
+    if isinstance(argument, str) and argument == TRAIN:
+        return bytes(4), 4
+    if isinstance(argument, bytes):
+        return argument, 8
+    if isinstance(argument, np.generic):
+        return argument.tobytes(), argument.itemsize
+    raise TypeError(f"{argument!r} cannot be an argument of a kernel; expected an Array, a Pointer, a NumPy scalar, int or "
+                    "bytes")
