@@ -75,7 +75,7 @@ cdef list compute(Bound bound, Signature signature, tuple inputs, object out, do
         execute(bound, signature, inputs, outputs, scalar, True)
     else:
         outputs = given_outputs(bound, signature, inputs, out, visible, flags.recording)
-        if PyTuple_GET_SIZE(inputs) and apart(<NDArray>outputs[0], first):
+        if PyTuple_GET_SIZE(inputs) and outputs and apart(<NDArray>outputs[0], first):
             if bound.operator is not copying().operator or flags.recording:
                 raise MXNetValueError(f"{bound.operator.name}: inputs are on {first.context} and out on "
                                       f"{(<NDArray>outputs[0]).context}; they must be on one device. Move one with "

@@ -5,9 +5,11 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
 
+from mxcy.imperative._execute cimport apart
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.plan._plan cimport Execution, Plan
+from mxcy.storage._storage cimport GPU
 
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.graph.graph import Graph
@@ -136,7 +138,7 @@ cdef class Backward:
             array = grads[i]
             if array is None:
                 shape, dtype = c.plan.slot_type(slot)
-                array = F._zeros(shape=shape, dtype=dtype)
+                array = F._zeros(shape=shape, dtype=dtype, ctx=str((<NDArray>self.arrays[0]).context))
             self.execution.put(slot, array)
             slot += 1
         array = <NDArray>self.arrays[0]
@@ -272,7 +274,12 @@ cdef class CachedOp:
             raise MemoryError
         try:
             key[0] = flags.training
+            if arrays and (<NDArray>arrays[0]).chunk.device_type == GPU:
+                key[0] |= ((<NDArray>arrays[0]).chunk.device_id + 1) << 1
             for array in arrays:
+                if apart(array, <NDArray>arrays[0]):
+                    raise MXNetValueError(f"inputs are on {arrays[0].context} and {array.context}; they must be on one "
+                                          "device. Move one with as_in_context().")
                 key[at] = array.code << 16 | array.rank << 1 | (flags.recording and array.node is not None)
                 at += 1
                 for axis in range(array.rank):
@@ -299,7 +306,9 @@ cdef class CachedOp:
         cdef NDArray array
         types = {name: (array.shape, array.dtype_name) for name, array in zip(self.names, arrays)}
         grads = [(name, False) for name, array in zip(self.names, arrays) if recording and array.node is not None]
-        return compile_plan(self.graph, types, train=train, grads=grads, parameters=self.parameters, **self.options)
+        ctx = arrays[0].context if arrays else None
+        return compile_plan(self.graph, types, train=train, grads=grads, parameters=self.parameters, ctx=ctx,
+                            **self.options)
 
     cdef list recorded_gradient(self, Compiled c, list arrays, list grads):
         cdef NDArray array
@@ -308,7 +317,9 @@ cdef class CachedOp:
         heads, given = gradient_graph(self.graph, types, wanted, state().training)
         values = dict(zip(self.names, arrays))
         for i, entry in given.items():
-            values[entry.node.name] = F._zeros(shape=entry.shape, dtype=entry.dtype) if grads[i] is None else grads[i]
+            values[entry.node.name] = grads[i]
+            if grads[i] is None:
+                values[entry.node.name] = F._zeros(shape=entry.shape, dtype=entry.dtype, ctx=str(arrays[0].context))
         return interpret(Graph(heads), values)
 
     @property

@@ -2,6 +2,7 @@
 """Plan and Execution as the callers of plans see them."""
 from mxcy._types cimport Tensor, kernel_t
 from mxcy.engine._engine cimport Var
+from mxcy.gpu._launch cimport Issues
 from mxcy.imperative._bound cimport Packed, Signature
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.storage._storage cimport Chunk
@@ -21,6 +22,7 @@ cdef struct Step:                       # one kernel call
     const char* name                    # of the node
     const void* params
     const void* info
+    Issues* issues                      # on a GPU, with a reference; else NULL
     double scalar
     double cost                         # ns on one thread, estimated
     int n_inputs
@@ -43,6 +45,7 @@ cdef struct Program:                    # what a plan does; shared by all execut
     Py_ssize_t arena
     int n_random
     bint train
+    int device                          # number of the GPU, or HOST
     Packed** packed                     # parameters that steps point to
     void** memory                       # what else to free: shapes and names
     int n_memory

@@ -15,13 +15,14 @@ from mxcy._types cimport Call, Tensor, itemsize
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
 from mxcy.engine._profile cimport (EVENT_PHASE, EVENT_STEP, PROFILE_MEMORY, PROFILE_SYMBOLIC, profile_event, profile_now,
                                    profile_on)
+from mxcy.gpu._launch cimport issues_release
 from mxcy.imperative._bound cimport (HOST, Bound, Packed, Signature, bound_params, describe_tensor, dimensions,
                                      make_signature, packed_last, packed_retain)
 from mxcy.imperative._execute cimport Seen, add_var, describe_failure
 from mxcy.ndarray._ndarray cimport NDArray, dims_tuple, empty
 from mxcy.ops._generator cimport generator_take
 from mxcy.storage._pool cimport pool_in_use
-from mxcy.storage._storage cimport Chunk, chunk_new, chunk_release, chunk_retain, raise_out_of_memory
+from mxcy.storage._storage cimport GPU, Chunk, chunk_new, chunk_release, chunk_retain, raise_out_of_memory
 
 from mxcy.base import MXNetError, MXNetValueError
 from mxcy.dtype import NAMES
@@ -58,9 +59,12 @@ cdef class Plan:
         What to show of how the plan was made.
     makers : dict of int to callable
         For slots that every execution has for itself what makes the array.
+    device : int
+        Number of the GPU that it runs on, or -1.
     """
 
-    def __init__(self, list slots, list steps, int n_forward, Py_ssize_t arena, bint train, report, dict makers):
+    def __init__(self, list slots, list steps, int n_forward, Py_ssize_t arena, bint train, report, dict makers,
+                 int device=HOST):
         cdef Program* p = <Program*>calloc(1, sizeof(Program))
         cdef Bound bound
         cdef Signature types
@@ -72,7 +76,7 @@ cdef class Plan:
             raise MemoryError
         self.program, self.report, self.makers = p, report, makers
         self.types = dimensions(slots)
-        p.refs, p.n_steps, p.n_forward, p.arena, p.train = 1, len(steps), n_forward, arena, train
+        p.refs, p.n_steps, p.n_forward, p.arena, p.train, p.device = 1, len(steps), n_forward, arena, train, device
         p.n_slots = len(slots)
         p.n_tensors = sum([len(step_[2]) + len(step_[3]) for step_ in steps])
         p.steps = <Step*>calloc(p.n_steps + 1, sizeof(Step))
@@ -88,12 +92,15 @@ cdef class Plan:
             bound, scalar, inputs, outputs, label, workspace = steps[n]
             step = &p.steps[n]
             phase = n >= n_forward
-            types = make_signature(bound, [value[2:] for value in inputs], [value[2:] for value in outputs], HOST)
+            types = make_signature(bound, [value[2:] for value in inputs], [value[2:] for value in outputs], device)
             name = label.encode()
             step.name = <char*>self.keep(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name) + 1)
             step.run, step.cost, step.parallel = types.run, types.cost, bound.kernel.parallel
             step.params, step.info, step.scalar = bound_params(bound), types.info, scalar
             step.n_inputs, step.n_outputs, step.first, step.workspace = len(inputs), len(outputs), at, workspace
+            if types.recipe is not None:
+                step.issues = types.recipe.issues
+                packed_retain(&step.issues.refs)
             step.random = -1
             if bound.random:
                 step.random = p.n_random
@@ -147,9 +154,14 @@ cdef class Plan:
         return dims_tuple(self.types.ranks[slot], self.types.dims[slot]), NAMES[self.types.codes[slot]]
 
 
-def workspace(Bound bound not None, list inputs, list outputs):
-    """Bytes of scratch that a call needs, from the (shape, dtype) of its inputs and outputs."""
-    return make_signature(bound, inputs, outputs, HOST).workspace
+def workspace(Bound bound not None, list inputs, list outputs, int device=HOST):
+    """Bytes of scratch that a call needs, from the (shape, dtype) of its inputs and outputs; on the host or a GPU."""
+    return make_signature(bound, inputs, outputs, device).workspace
+
+
+cdef inline Chunk* memory_of(Program* p, Py_ssize_t nbytes) noexcept nogil:
+    """Memory where the program runs; NULL: none left."""
+    return chunk_new(nbytes, 1, 0) if p.device == HOST else chunk_new(nbytes, GPU, p.device)
 
 
 cdef void program_release(Program* p) noexcept nogil:
@@ -160,6 +172,10 @@ cdef void program_release(Program* p) noexcept nogil:
         for i in range(p.n_steps):
             if p.packed[i] != NULL and packed_last(&p.packed[i].refs):
                 free(p.packed[i])
+    if p.steps != NULL:
+        for i in range(p.n_steps):
+            if p.steps[i].issues != NULL:
+                issues_release(p.steps[i].issues)
     for i in range(p.n_memory):
         free(p.memory[i])
     free(p.memory)
@@ -245,7 +261,7 @@ cdef int run_phase(Run* run, int phase, int threads, int64_t queued, char* text,
     cdef int status = 0
     cdef Chunk* outputs = NULL
     if run.arena == NULL:
-        run.arena = chunk_new(p.arena, 1, 0)
+        run.arena = memory_of(p, p.arena)
         if run.arena == NULL:
             snprintf(text, room, b"out of memory: %lld bytes for the values of a plan", <long long>p.arena)
             return 1
@@ -272,7 +288,7 @@ cdef int repeat_forward(Run* run, int threads, char* text, Py_ssize_t room, Chun
     cdef int i, k, n, first
     for k in range(2):                          # measure, then place
         if k:
-            outputs[0] = chunk_new(size, 1, 0)
+            outputs[0] = memory_of(p, size)
             if outputs[0] == NULL:
                 snprintf(text, room, b"out of memory: %lld bytes for outputs", <long long>size)
                 return 1
@@ -403,7 +419,7 @@ cdef class Execution:
             order = seen.table                          # no longer needed: reads go first there
             memcpy(order, vars + writes, (total - writes) * sizeof(Var*))
             memcpy(order + total - writes, vars, writes * sizeof(Var*))
-            if cost <= INLINE_NS:
+            if cost <= INLINE_NS or self.plan.program.device != HOST:
                 status = var_try(order, total - writes, writes, updates)
                 if status == 1:
                     if cost > RELEASE_NS:

@@ -21,6 +21,8 @@ from mxcy.plan.summary import summarize
 
 __all__ = ["Program", "compile_plan", "gradient_graph"]
 
+HOST = -1                       # a device number: none
+
 
 class Program:
     """A plan and how its slots are laid out.
@@ -82,7 +84,7 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     group2ctx : dict of str to Context, optional
         Devices of the groups that the attribute ``ctx_group`` makes.
     ctx : Context, optional
-        The device of what is in no group.
+        Where the plan runs, but for those groups; the host, if not given.
 
     Returns
     -------
@@ -90,7 +92,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     """
     typed = lower(graph, types)
     predicts = not grads and not train
-    if predicts:
+    device = ctx.device_id if ctx is not None and ctx.device_type == "gpu" else HOST
+    if device != HOST:
+        typed = simplify(typed, train)
+    elif predicts:
         typed = fuse_convolutions(channels_last(simplify(typed, train)))
     else:
         typed = channels_last(typed)
@@ -118,12 +123,13 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     if predicts:
         before, joint = split_constant(joint, frozenset(parameters))
         if before is not None:
-            before = fuse_pointwise(before)
-            prepare = build(before, variables, len(before.heads), [], [], False)
+            before = fuse_pointwise(before) if device == HOST else before
+            prepare = build(before, variables, len(before.heads), [], [], False, device)
             variables += [f"_prepared{i}" for i in range(len(before.heads))]
-    joint = split_bias(joint)
-    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
-    program = build(joint, variables, n_outputs, list(given), wanted, train)
+    if device == HOST:
+        joint = split_bias(joint)
+        joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
+    program = build(joint, variables, n_outputs, list(given), wanted, train, device)
     program.prepare = prepare
     return program
 
@@ -214,7 +220,7 @@ def own_arrays(heads, n_outputs):
     return result
 
 
-def build(graph, variables, n_outputs, given, grads, train):
+def build(graph, variables, n_outputs, given, grads, train, device):
     """Order, memory and steps of a typed graph."""
     used = {node.name: node for node in graph.variables}
     names = [name for name in variables if name in used]
@@ -242,7 +248,7 @@ def build(graph, variables, n_outputs, given, grads, train):
     forward, backward = schedule(graph, n_outputs)
     order = forward + backward
     calls = {node: bound(node.op, node.params) for node in order}
-    scratch = {node: workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types)
+    scratch = {node: workspace(call, [(entry.shape, entry.dtype) for entry in node.inputs], node.types, device)
                for node, call in calls.items()}
     memory = plan_memory(order, len(forward), place, {node: call.kernel for node, call in calls.items()}, scratch)
     place = memory.place
@@ -256,5 +262,5 @@ def build(graph, variables, n_outputs, given, grads, train):
     n_forward = sum(node not in memory.dropped for node in forward)
     report = {"order": order, "n_forward": n_forward, "memory": memory}
     needed = {i for i in given if f"_given{i}" in used}
-    plan = Plan(slots, steps, n_forward, memory.arena, train, report, makers)
+    plan = Plan(slots, steps, n_forward, memory.arena, train, report, makers, device)
     return Program(plan, names, n_outputs, given, grads, needed=needed)

@@ -1,0 +1,61 @@
+"""Pooling and its gradients."""
+import struct
+
+from mxcy.gpu.recipe import launch
+from mxcy.ops import _pooling as kernels
+from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+HEADER = '#include "mxcy/gpu/kernels/pooling.cuh"\n'
+
+
+def window(kernel, params, data, out):
+    """The struct mxcy_pool; ``data`` is the larger side."""
+    numbers = list(struct.unpack("15q", kernel.pack(params)))
+    last, whole, spatial = numbers[2], numbers[5], len(data.shape) - 2
+    axes = slice(1, -1) if last else slice(2, None)
+    extents = [(1,) * (3 - spatial) + array.shape[axes] for array in (data, out)]
+    if whole:
+        numbers[6:15] = *extents[0], 1, 1, 1, 0, 0, 0
+    return struct.pack("22q", *numbers, *extents[0], *extents[1], data.shape[-1] if last else 1)
+
+
+def pool(name, kernel, params, data, out, result, where, *arguments):
+    """The launch of a kernel of pooling.cuh that makes ``result``."""
+    kinds = [c_type(data, kernel, FLOATS)] + (["uint8_t" if where.dtype == "uint8" else "int32_t"] if where else [])
+    parameters = {"pool_max": "const T* x, T* y, U* where", "pool_scatter": "const T* g, const U* where, T* out",
+                  "pool_gather": "const T* x, const U* where, T* out", "pool_sum": "const T* x, T* y",
+                  "pool_spread": "const T* g, T* out"}[name]
+    names = ", ".join(word.split()[-1] for word in parameters.split(", "))
+    aliases = "".join(f"typedef {kind} {letter};\n" for kind, letter in zip(kinds, "TU"))
+    source = (f'{HEADER}{aliases}extern "C" __global__ void {name}(mxcy_pool p, {parameters}, int64_t n) '
+              f"{{ mxcy::{name}<{', '.join(kinds)}>(p, {names}, n); }}\n")
+    return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out), *arguments, result.size)]
+
+
+@rule(kernels.max_)
+def _(ins, outs, kernel, params):
+    out, where = outs
+    return pool("pool_max", kernel, params, ins[0], out, out, where, ins[0], out, where)
+
+
+@rule(kernels.max_scatter_)
+def _(ins, outs, kernel, params):
+    g, where = ins
+    return pool("pool_scatter", kernel, params, outs[0], g, outs[0], where, g, where, outs[0])
+
+
+@rule(kernels.max_gather_)
+def _(ins, outs, kernel, params):
+    data, where = ins
+    return pool("pool_gather", kernel, params, data, outs[0], outs[0], where, data, where, outs[0])
+
+
+@rule(kernels.sum_)
+def _(ins, outs, kernel, params):
+    return pool("pool_sum", kernel, params, ins[0], outs[0], outs[0], None, ins[0], outs[0])
+
+
+@rule(kernels.spread_)
+def _(ins, outs, kernel, params):
+    return pool("pool_spread", kernel, params, outs[0], ins[0], outs[0], None, ins[0], outs[0])
