@@ -13,7 +13,7 @@ from mxcy.gpu._driver cimport address_t, check, cu, explain, load
 import atexit
 import threading
 
-from mxcy.base import MXNetError, MXNetValueError
+from mxcy.base import MXNetError
 from mxcy.gpu._driver import device_count
 
 cdef enum:
@@ -65,7 +65,6 @@ cdef int prepare(int number) except -1:
                          "pip install pycuda, or conda install pycuda.") from None
     cdef Device* device = &devices[number]
     cdef Copies* copy = &copies[number]
-    cdef int i
     try:
         cuda.init()
         context = cuda.Device(number).retain_primary_context()      # the one that other libraries use, too

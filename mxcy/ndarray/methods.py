@@ -8,7 +8,7 @@ from mxcy.dtype import dtype_name
 from mxcy.imperative._function import F
 from mxcy.imperative._state import is_recording
 from mxcy.ndarray import display, indexing, interop
-from mxcy.ndarray._ndarray import NDArray, new
+from mxcy.ndarray._ndarray import NDArray
 from mxcy.ndarray.creation import split_v2
 from mxcy.ndarray.serialization import array_from_record, record_of
 from mxcy.ops.reshaping import infer_reshape

@@ -27,8 +27,9 @@ class Geometry:
         self.batch = data.shape[0]
         self.channels, self.filters = data.shape[channel] // self.groups, out.shape[channel] // self.groups
         if fitted:
-            pad = tuple(((o - 1) * s + (k - 1) * d + 1 - n + 1) // 2 if i >= 3 - spatial else 0 for i, (o, s, k, d, n) in
-                        enumerate(zip(self.out, self.stride, self.kernel, dilate, self.data)))
+            fitting = [((o - 1) * s + (k - 1) * d + 2 - n) // 2 for o, s, k, d, n in
+                       zip(self.out, self.stride, self.kernel, dilate, self.data)]
+            pad = (*pad[:3 - spatial], *fitting[3 - spatial:])
         self.dilate, self.pad = dilate, pad
         self.steps = [*steps(data.shape, last, spatial), *steps(out.shape, last, spatial),
                       *steps(weight.shape, weights_last, spatial)]

@@ -30,7 +30,8 @@ def pool(name, kernel, params, data, out, result, where, *arguments):
     aliases = "".join(f"typedef {kind} {letter};\n" for kind, letter in zip(kinds, "TU"))
     source = (f'{HEADER}{aliases}extern "C" __global__ void {name}(mxcy_pool p, {parameters}, int64_t n) '
               f"{{ mxcy::{name}<{', '.join(kinds)}>(p, {names}, n); }}\n")
-    return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out), *arguments, result.size)]
+    return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out), *arguments,
+                   result.size)]
 
 
 @rule(kernels.max_)

@@ -25,8 +25,8 @@ def rule(*kernels):
 def c_type(array, kernel, among=C_TYPES):
     """The C++ type of an array's elements; MXNetTypeError if it is not one of ``among``."""
     if array.dtype not in among:
-        raise MXNetTypeError(f"{kernel.name} does not take {array.dtype} on a GPU; it takes {', '.join(among)}. Convert "
-                             "with astype().")
+        raise MXNetTypeError(f"{kernel.name} does not take {array.dtype} on a GPU; it takes {', '.join(among)}. "
+                             "Convert with astype().")
     return C_TYPES[array.dtype]
 
 
