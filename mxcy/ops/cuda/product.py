@@ -1,0 +1,96 @@
+"""Products of matrices, for all rules that need some."""
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from mxcy.gpu.recipe import Pointer, launch
+from mxcy.ops.cuda.rules import C_TYPES, THREADS, grid
+
+__all__ = ["Matrix", "multiply"]
+
+BLOCKS = 264                        # that keep a device busy: two for each multiprocessor of an H100
+FEW = 4                             # vectors that `dots` multiplies at once
+DEPTH = 256                         # elements that one block sums at least
+
+
+class Matrix(NamedTuple):
+    """A matrix in memory, or a batch of them one after the other.
+
+    ``step`` is the number of elements from one row to the next; ``transposed``: what is multiplied is its transpose.
+    """
+
+    pointer: Pointer
+    step: int
+    transposed: bool = False
+
+
+def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None):
+    """What to launch for ``c = a b + bias``, for ``batch`` dense matrices of each kind.
+
+    Parameters
+    ----------
+    scratch : callable
+        Gives bytes of the workspace.
+    dtype : str
+        Of all the matrices.
+    c : Pointer
+        The result, m x n.
+    a, b : Matrix
+        m x k and k x n, once they are transposed where they are to be.
+    m, n, k, batch : int
+    bias : Pointer, optional
+        n elements, added to every row.
+
+    Returns
+    -------
+    list of Launch
+    """
+    if not m or not n or not batch:
+        return []
+    if k and (m <= FEW and b.transposed or n <= FEW and not a.transposed):
+        return few(dtype, c, a, b, m, n, k, batch, bias)
+    tile = tile_size(m, n, batch)
+    tiles = -(-m // tile) * -(-n // tile) * batch
+    parts = max(min(BLOCKS // tiles, k // DEPTH), 1)
+    itemsize = np.dtype("f8" if dtype in ("float64", "int64") else "f4").itemsize       # of sums
+    depth = -(-k // (parts * 16)) * 16
+    partial = scratch(parts * batch * m * n * itemsize) if parts > 1 else 0
+    source = ('#include "mxcy/gpu/kernels/product.cuh"\n'
+              f"MXCY_PRODUCT({C_TYPES[dtype]}, {tile}, {word(a.transposed)}, {word(b.transposed)})\n")
+    sizes = struct.pack("7q", m, n, k, a.step, b.step, parts, depth)
+    launches = [launch(source, "tiles", tiles * parts, 256, c, partial, a.pointer, b.pointer, bias or 0,
+                       sizes)]
+    if parts > 1:
+        launches.append(launch(source, "join_parts", grid(batch * m * n), THREADS, c, partial, parts, m * n,
+                               batch * m * n))
+    return launches
+
+
+def tile_size(m, n, batch):
+    """The largest tiles of which there are enough for the device."""
+    for tile in (16, 32):
+        if max(m, n) <= tile:
+            return tile
+    return 128 if -(-m // 128) * -(-n // 128) * batch >= BLOCKS // 2 else 64
+
+
+def word(flag):
+    return "true" if flag else "false"
+
+
+def few(dtype, c, a, b, m, n, k, batch, bias):
+    """The rows of one matrix times few vectors: the rows of ``a``, or the columns of ``b``."""
+    if m <= FEW and b.transposed:
+        count, rows, matrix, vectors = m, n, b, a
+        along, between = (a.step, 1) if a.transposed else (1, a.step)
+        strides = 1, n
+    else:
+        count, rows, matrix, vectors = n, m, a, b
+        along, between = (1, b.step) if b.transposed else (b.step, 1)
+        strides = n, 1
+    lanes = 32 if k <= 2048 else 256
+    source = f'#include "mxcy/gpu/kernels/product.cuh"\nMXCY_DOTS({C_TYPES[dtype]}, {count}, {lanes})\n'
+    sizes = struct.pack("9q", rows, k, matrix.step, batch, between, along, *strides, matrix is b)
+    return [launch(source, "dots", -(-rows * batch * lanes // 256), 256, c, matrix.pointer, vectors.pointer,
+                   bias or 0, sizes)]
