@@ -104,6 +104,7 @@ std::vector<Point> Context::ends() const {
 void Context::synchronize() { standin::synchronize(shared_from_this(), ends()); }
 
 void Context::destroy() {
+    destroyed_ = true;
     {
         auto points = ends();
         Call::Pause pause;
@@ -116,7 +117,6 @@ void Context::destroy() {
     peers.clear();
     memory().release_all(this);
     heal();
-    destroyed_ = true;
 }
 
 }  // namespace standin

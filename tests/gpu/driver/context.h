@@ -31,20 +31,19 @@ class Context : public std::enable_shared_from_this<Context> {
     /* After some errors the device's state is unknown: they stay, and every call in the context gives them again. */
     static bool is_fatal(CUresult code);
     void spoil(const Failure& failure);             // from any thread; the first failure is kept
-    bool spoilt() const { return spoilt_; }
+    bool works() const { return !spoilt_ && !destroyed_; }
     void check() const;                             // throws what spoilt it
     void heal() { spoilt_ = false; }
 
     std::shared_ptr<Stream> legacy();               // its default stream
     std::vector<Point> ends() const;                // of what its streams were given
     void synchronize();
-    void destroy();                                 // with its streams and memory
+    void destroy();                                 // with its streams, what they have not done, and memory
     void revive() { destroyed_ = false; }
 
   private:
     std::shared_ptr<Stream> legacy_;
-    bool destroyed_ = false;
-    std::atomic<bool> spoilt_{false};
+    std::atomic<bool> destroyed_{false}, spoilt_{false};
     mutable std::mutex mutex_;                      // guards failure_
     Failure failure_;
 };

@@ -249,6 +249,11 @@ API cuFuncSetAttribute(CUfunction handle, CUfunction_attribute attribute, int va
     });
 }
 
+/* PyCUDA calls it and then gives the block to cuLaunchKernel all the same. */
+API cuFuncSetBlockShape(CUfunction handle, int, int, int) {
+    return serve(__func__, [&] { kernels().get(handle); });
+}
+
 API cuLaunchKernel(CUfunction handle, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, CUstream stream_handle, void** parameters, void** extra) {
     return serve(__func__, [&] {

@@ -94,7 +94,7 @@ void Stream::run(uint64_t number) {
         items_.pop_front();
         busy_ = true;
         lock.unlock();
-        if (delay.max()) std::this_thread::sleep_for(std::chrono::microseconds(delay(random)));
+        if (delay.max() && context->works()) std::this_thread::sleep_for(std::chrono::microseconds(delay(random)));
         execute(item);
         item = {};          // what it holds is let go before others learn that it is done
         lock.lock();
@@ -106,7 +106,7 @@ void Stream::run(uint64_t number) {
 
 void Stream::execute(const Item& item) {
     for (auto& point : item.after) point.wait();
-    if (ended || context->spoilt() || !item.operation) return;
+    if (ended || !context->works() || !item.operation) return;
     try {
         item.operation();
     } catch (const Failure& failure) {
