@@ -1,9 +1,9 @@
 """What the ``cuda`` rule of an operator says: which kernels to launch, on what.
 
 A rule is a function of what it names: ``ins`` and ``outs`` (lists of `Array`: shape and dtype of the tensors),
-``scratch`` (asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU) and the operator's parameters. It runs once
-for every signature; what it returns, a list of `Launch` and `Fill`, is packed and then issued at every call without
-Python.
+``scratch`` (asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU) and the operator's parameters.
+It runs once for every signature; what it returns, a list of `Launch` and `Fill`, is packed and then issued at every
+call without Python.
 """
 import math
 from typing import Any, NamedTuple
@@ -141,5 +141,5 @@ def encode(argument: Any):
         return argument, 8
     if isinstance(argument, np.generic):
         return argument.tobytes(), argument.itemsize
-    raise TypeError(f"{argument!r} cannot be an argument of a kernel; expected an Array, a Pointer, a NumPy scalar, int "
-                    "or bytes")
+    raise TypeError(f"{argument!r} cannot be an argument of a kernel; expected an Array, a Pointer, a NumPy scalar, "
+                    "int or bytes")
