@@ -82,7 +82,11 @@ cdef int open_driver() except -1:
     if version < OLDEST:
         raise MXNetError(f"NVIDIA's driver supports CUDA {version // 1000}.{version % 1000 // 10}; mxcy needs "
                          f"{OLDEST // 1000} or newer. Install a newer driver, or use mx.cpu().")
-    check(cu.init(0), b"starting the driver")
+    cdef int status = cu.init(0)
+    if status == NO_DEVICE:
+        raise MXNetError("there is no GPU that mxcy can use here: NVIDIA's driver finds no device. Use mx.cpu(); if there "
+                         "is one, see whether CUDA_VISIBLE_DEVICES hides it.")
+    check(status, b"starting the driver")
     return 0
 
 

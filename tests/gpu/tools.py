@@ -73,6 +73,12 @@ def build_nvrtc():
                  [f'-DEMULATOR_FOLDER="{folder}"', f'-DCACHE_FOLDER="{BUILD / "kernels"}"', "-Wl,-soname,libnvrtc.so.13"])
 
 
+def standins():
+    """What the environment must hold for mxcy to use the stand-ins."""
+    return {"MXCY_LIBCUDA": str(build_driver()), "MXCY_LIBNVRTC": str(build_nvrtc()),
+            "MXCY_KERNEL_CACHE": str(BUILD / "cubins")}
+
+
 def real_nvrtc():
     """The path of NVIDIA's own NVRTC: that of the wheel nvidia-cuda-nvrtc, else the system's; None if there is none."""
     spec = importlib.util.find_spec("nvidia")

@@ -1,0 +1,156 @@
+"""What goes wrong with GPUs gives a clear error and never an abort: each in a process of its own, on the stand-ins."""
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.gpu.tools import CHECKOUT, standins
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("pycuda") is None, reason="PyCUDA is not installed")
+
+HEAD = """
+import gc, os, sys, threading
+import numpy as np
+import mxcy as mx
+from mxcy import nd
+from mxcy.base import MXNetError
+
+def error(function):
+    try:
+        function()
+    except MXNetError as problem:
+        return str(problem)
+    raise AssertionError("no error")
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a script in a new process; what it printed. It must end by itself, quietly."""
+    def run(script, kernels="kept", **environment):
+        settings = {**os.environ, **standins(), "PYTHONPATH": str(CHECKOUT), **environment}
+        if kernels == "none":
+            settings["MXCY_KERNEL_CACHE"] = str(tmp_path)
+        result = subprocess.run([sys.executable, "-c", HEAD + script], env=settings, capture_output=True, text=True,
+                                timeout=120)
+        assert result.returncode == 0 and not result.stderr, (result.returncode, result.stdout, result.stderr)
+        return result.stdout
+    return run
+
+
+def test_no_driver(run):
+    out = run("print(mx.num_gpus(), error(lambda: nd.array([1], ctx=mx.gpu())))", MXCY_LIBCUDA="/nowhere/libcuda.so")
+    assert out.startswith("0 there is no GPU that mxcy can use here: no NVIDIA driver (/nowhere/libcuda.so") \
+        and "mx.cpu()" in out
+
+
+def test_an_old_driver(run):
+    out = run("print(mx.num_gpus(), error(lambda: nd.array([1], ctx=mx.gpu())))", STANDIN_VERSION="11080")
+    assert "0 NVIDIA's driver supports CUDA 11.8; mxcy needs 12 or newer" in out
+
+
+def test_no_device(run):
+    out = run("print(mx.num_gpus(), error(lambda: nd.array([1], ctx=mx.gpu())))", STANDIN_DEVICES="0")
+    assert out.startswith("0 there is no GPU that mxcy can use here: NVIDIA's driver finds no device")
+
+
+def test_no_compiler(run):
+    out = run("""
+x = nd.array([1], ctx=mx.gpu())
+print(error(lambda: x + x))
+print(x.asnumpy())
+""", MXCY_LIBNVRTC="/nowhere/libnvrtc.so")
+    assert "compiled with NVRTC, and it cannot be opened (/nowhere" in out and "pip install nvidia-cuda-nvrtc" in out
+    assert "[1.]" in out
+
+
+def test_no_pycuda(run):
+    out = run("sys.modules['pycuda'] = None; print(mx.num_gpus(), error(lambda: nd.array([1], ctx=mx.gpu())))")
+    assert out.startswith("2 gpu(0) needs PyCUDA, and it cannot be imported") and "pip install pycuda" in out
+
+
+def test_a_source_that_does_not_compile(run):
+    out = run("""
+from mxcy.gpu.compiler import function
+nd.array([1], ctx=mx.gpu())
+print(error(lambda: function('extern "C" __global__ void f() { nonsense; }', "f", 0)))
+""")
+    assert "a kernel does not compile:" in out and "nonsense" in out and "   1 | extern" in out
+
+
+def test_a_cache_that_cannot_be_written(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    out = run("print((nd.array([1, 2], ctx=mx.gpu()) * 3).asnumpy())", MXCY_KERNEL_CACHE=str(tmp_path / "file"))
+    assert "[3. 6.]" in out
+
+
+def test_a_kernel_that_fails_spoils_the_device_but_not_the_program(run):
+    out = run("""
+x = nd.array([1, 2], ctx=mx.gpu())
+host = nd.array([1, 2])
+y = x + x
+print(error(y.asnumpy))
+print(error(lambda: (x * 2).asnumpy()))
+print(error(lambda: nd.array([1], ctx=mx.gpu())))
+print((host + host).asnumpy())
+del x, y
+gc.collect()
+""", STANDIN_FAIL="cuStreamWaitEvent:3:719")
+    assert out.count("cannot use the device any more") + out.count("failed before") >= 2 and "[2. 4.]" in out
+
+
+def test_out_of_memory(run):
+    out = run("""
+held = []
+def fill():
+    while True:
+        held.append(nd.zeros((1 << 20,), ctx=mx.gpu(), dtype="uint8"))
+print(error(fill))
+held.clear()
+print(nd.zeros((24 << 20,), ctx=mx.gpu(), dtype="uint8").shape)         # in place of many small ones that are cached
+""".replace("nd.zeros", "nd.empty"), STANDIN_MEMORY=str(32 << 20))
+    assert "gpu(0) is out of memory: 1,048,576 bytes were asked for" in out and "(25165824,)" in out
+
+
+def test_fork(run):
+    out = run("""
+x = nd.array([1, 2], ctx=mx.gpu())
+(x + 1).asnumpy()
+child = os.fork()
+if child == 0:
+    assert "'spawn'" in error(lambda: x + 1) and "'spawn'" in error(x.asnumpy)
+    assert (nd.array([1]) + 1).asnumpy() == 2
+    del x
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), (x + 1).asnumpy())
+""")
+    assert out == "7 [2. 3.]\n"
+
+
+def test_exit_with_work_in_flight(run):
+    assert run("""
+x = nd.array(np.ones(1000), ctx=mx.gpu())
+for i in range(50):
+    x = x + 1
+threading.Thread(target=lambda: x.as_in_context(mx.gpu(1))).start()
+""", STANDIN_DELAY_US="2000") == ""
+
+
+def test_many_steps_keep_memory_flat(run):
+    out = run("""
+import resource
+from mxcy.storage import device_memory, memory
+
+def steps(n):
+    x = nd.array(np.ones(100), ctx=mx.gpu())
+    for i in range(n):
+        x = x * 0.5 + 1
+    x.wait_to_read()
+    return device_memory(0)["peak"], memory()["in_use"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before, after = steps(2000), steps(10000)
+print(after[0] - before[0], after[1] - before[1], after[2] - before[2] < 4096)
+""")
+    assert out == "0 0 True\n"
