@@ -35,6 +35,7 @@ cdef extern from "mxcy/ops/update.h" namespace "mxcy_update" nogil:
         Py_ssize_t n
     ctypedef void (*sweep_t)(const Step* step) noexcept nogil
     sweep_t sweep_of[T](int rule)
+    double lamb_ratio(double length, double step, double low, double high)
 
 cdef enum:
     CHUNK = 16384                       # items that a thread takes at a time
@@ -198,20 +199,11 @@ cdef double update_flops(const Tensor* inputs, const Tensor* outputs, const Call
     return items * 13
 
 
-cdef double lamb_ratio(double length, double step, const double* p) noexcept nogil:
-    """Length of the weight, within bounds, over that of the step. p: learning rate, lower and upper bound."""
-    if p[1] >= 0:
-        length = max(length, p[1])
-    if p[2] >= 0:
-        length = min(length, p[2])
-    return 1 if length == 0 or step == 0 else length / step
-
-
 cdef int scaled_step_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
     """weight - lr ratio g; inputs: weight, g, the two lengths, and maybe a float32 copy of the weight."""
     cdef const double* p = <const double*>call.params
     cdef const Tensor* copy = &inputs[4 if call.n_inputs == 5 else 0]
-    cdef double rate = p[0] * lamb_ratio(number_in(&inputs[2]), number_in(&inputs[3]), p)
+    cdef double rate = p[0] * lamb_ratio(number_in(&inputs[2]), number_in(&inputs[3]), p[1], p[2])
     cdef float rate32 = <float>rate
     cdef float tiles[2][TILE]
     cdef float* weight
@@ -256,6 +248,8 @@ def floats(uintptr_t function):
 RULES = {"sgd": SGD, "sgd_mom": SGD_MOM, "nag": NAG, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP,
          "rmsprop_centred": RMSPROP_CENTRED, "ftrl": FTRL, "ftml": FTML, "sign": SIGN, "signum": SIGNUM, "lamb": LAMB}
 TAILS = {None: NOTHING, "rescale": RESCALE, "rates": RATES}
+#: All that `kernel` made.
+updates = []
 
 
 def kernel(name, rule, int states, mixed=False, tail=None, steps=False, scaled=False, extra=None):
@@ -278,8 +272,10 @@ def kernel(name, rule, int states, mixed=False, tail=None, steps=False, scaled=F
                            number("beta1", "gamma1"), number("beta2", "gamma2"), number("epsilon"),
                            *own, *(0.0,) * (2 - len(own)), *map(single, (*lrs, *wds)))
 
-    return Kernel(name, floats(<uintptr_t><kernel_t>update_kernel), pack=pack, inplace=True, parallel=True,
-                  flops=<uintptr_t><flops_t>update_flops)
+    result = Kernel(name, floats(<uintptr_t><kernel_t>update_kernel), pack=pack, inplace=True, parallel=True,
+                    flops=<uintptr_t><flops_t>update_flops)
+    updates.append(result)
+    return result
 
 
 def numbers(*names):

@@ -168,6 +168,13 @@ template <class T> struct Signum : SgdMom<T> {          /* extra: wd_lh */
     }
 };
 
+/* LAMB: the length of the weight, within bounds where they are not negative, over that of the step. */
+static inline double lamb_ratio(double length, double step, double low, double high) {
+    if (low >= 0 && length < low) length = low;
+    if (high >= 0 && length > high) length = high;
+    return length == 0 || step == 0 ? 1 : length / step;
+}
+
 #ifndef __CUDACC__
 template <template <class> class R, class T> static void sweep(const Step* step) {
     const R<T> rule(*step->numbers);
