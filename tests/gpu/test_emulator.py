@@ -3,6 +3,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,34 @@ def test_a_missing_barrier_shows_in_some_order(monkeypatch, tmp_path):
         module.launch("reverse", (1,), (64,), out, x)
         results[order] = out.tobytes()
     assert len(set(results.values())) == 3
+
+
+def test_streams_are_threads(kernels, rng):
+    """Kernels run at the same time do not see each other's threads and shared memory."""
+    def multiply(_):
+        for _ in range(20):
+            out = np.empty((32, 32), np.float32)
+            kernels.launch("gemm", (2, 2), (16, 16), out, a, a, *map(np.int32, (32, 32, 32)), shared=2048)
+            assert np.allclose(out, a @ a, atol=1e-4)
+            kernels.launch("transpose", (1, 1), (32, 8), out, a, np.int32(32), np.int32(32))
+            assert np.array_equal(out, a.T)
+
+    a = normal(rng, 32, 32)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(multiply, range(4)))
+
+
+def test_variables_of_a_module(tmp_path):
+    """The driver finds them by their names."""
+    module = Module("""
+        __device__ int count;
+        __constant__ int step = 3;
+        extern "C" __global__ void add() { atomicAdd(&count, step); }""", tmp_path)
+    module.launch("add", (2,), (5,))
+    assert ctypes.c_int.in_dll(module.library, "count").value == 30
+    ctypes.c_int.in_dll(module.library, "step").value = 1
+    module.launch("add", (2,), (5,))
+    assert ctypes.c_int.in_dll(module.library, "count").value == 40
 
 
 def test_shared_memory_holds_nothing_at_first(tmp_path):

@@ -28,9 +28,9 @@
 #define __CUDACC__ 1
 
 #define __global__ __attribute__((used))                    /* by which kernels are found, after preprocessing */
-#define __device__
+#define __device__ __attribute__((visibility("default")))     /* for cuModuleGetGlobal */
 #define __host__
-#define __constant__
+#define __constant__ __device__
 #define __managed__
 #define __grid_constant__
 #define __forceinline__ inline __attribute__((always_inline))

@@ -108,8 +108,8 @@ nvrtcResult compile(_nvrtcProgram& program, const Words& flags) {
     const fs::path library = tools.cache / (digest(tools.folder.string() + text) + ".so");
     if (!fs::exists(library)) {
         const fs::path made = unfinished(library);
-        const Words link = {"-shared", "-Wl,-z,defs", "-x", "c++-cpp-output", "-", "-x", "none", tools.runtime(),
-                            "-o", made};
+        const Words link = {"-shared", "-Wl,-z,defs,-Bsymbolic", "-x", "c++-cpp-output", "-", "-x", "none",
+                            tools.runtime(), "-o", made};
         const Outcome compiled = execute(tools.command + link, text);
         program.log += compiled.messages;
         if (!compiled.success) return NVRTC_ERROR_COMPILATION;

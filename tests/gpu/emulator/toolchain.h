@@ -67,7 +67,8 @@ inline Toolchain make_toolchain(const std::string& compiler, const std::string& 
     tools.cache = cache;
     /* -fno-gnu-unique: __shared__ variables of one name in two kernels' libraries are two variables. */
     tools.command = split(compiler) + Words{"-std=c++17", "-O1", "-fPIC", "-w", "-ffp-contract=off", "-fno-math-errno",
-                                            "-fno-gnu-unique", "-fvisibility=hidden"} + split(flags);
+                                            "-fno-exceptions", "-fno-gnu-unique", "-fno-semantic-interposition",
+                                            "-fvisibility=hidden"} + split(flags);
     std::string key = __VERSION__;
     for (const std::string& word : tools.command) key += word + "\n";
     for (const auto& file : std::set<fs::path>(fs::directory_iterator(sources), {})) key += read_file(file);
@@ -76,8 +77,10 @@ inline Toolchain make_toolchain(const std::string& compiler, const std::string& 
 
     const fs::path made = unfinished(tools.folder);
     fs::create_directories(made);
-    const Words library = {"-O2", "-ftls-model=initial-exec", "-shared", "-pthread", sources / "fiber.cpp",
-                           sources / "scheduler.cpp", sources / "runtime.cpp", "-o", made / "libcuda_emulator.so"};
+    /* -z nodelete: threads may end, and clean up, after the last module was unloaded. */
+    const Words library = {"-O2", "-ftls-model=initial-exec", "-shared", "-pthread", "-Wl,-z,nodelete",
+                           sources / "fiber.cpp", sources / "scheduler.cpp", sources / "runtime.cpp",
+                           "-o", made / "libcuda_emulator.so"};
     const Words header = {"-x", "c++-header", sources / "cuda_emulator.h", "-o", made / "cuda_emulator.h.gch"};
     const Outcome outcomes[] = {execute(tools.command + library), execute(tools.command + header)};
     std::error_code lost;                                       /* against another process that did the same */
