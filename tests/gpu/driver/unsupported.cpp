@@ -42,3 +42,9 @@ EXPORT int cuGetProcAddress_v2(const char* name, void** address, int, uint64_t, 
     if (status) *status = *address ? 0 : 1;       // CU_GET_PROC_ADDRESS_SUCCESS or _SYMBOL_NOT_FOUND
     return *address ? SUCCESS : NOT_FOUND;
 }
+
+/* NVIDIA's own NVRTC asks, if it is in the same process: no is an answer, but without the function it crashes. */
+EXPORT int cuGetExportTable(const void** table, const void*) {
+    *table = nullptr;
+    return NOT_FOUND;
+}
