@@ -28,11 +28,13 @@ struct Use {
 };
 
 /* Device memory is ordinary memory of this process, at an address range of each device that nothing else has. Fresh
- * memory holds 0xCD, freed memory 0xDD, and behind each allocation lies a guard that nobody should write to. Streams
- * use it besides the calls, so it has a lock of its own.
+ * and freed memory are filled, and behind each allocation lies a guard that nobody should write to. Streams use it
+ * besides the calls, so it has a lock of its own.
  */
 class Memory {
   public:
+    static constexpr unsigned char FRESH = 0xCD, FREED = 0xDD;
+
     uintptr_t allocate(const Context& context, size_t nbytes);
     void release(uintptr_t begin);                              // throws unless an allocation begins there
     void release_all(const Context* context);
