@@ -19,6 +19,7 @@ from mxcy.gpu._driver import device_count
 cdef enum:
     NON_BLOCKING = 1                # of a stream: not tied to the legacy default stream
     NO_TIMING = 2                   # of an event: cheaper
+    DEVICE_ORDINAL = 9              # an attribute of an address
     SLOTS = 16
     SLOT = 1 << 19                  # bytes
     FORKED = -1                     # in Device.failed: a child process cannot use its parent's contexts
@@ -38,6 +39,7 @@ cdef struct Copies:                 # of one device
 
 cdef Copies copies[MAX_DEVICES]
 cdef object _starting = threading.Lock()
+cdef dict contexts = {}             # PyCUDA's, by device
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------
@@ -81,6 +83,7 @@ cdef int prepare(int number) except -1:
         raise MXNetError(f"gpu({number}) cannot be used: {error}") from error
     for kept in (context, *streams):
         Py_INCREF(kept)                         # at exit their destructors would find no context
+    contexts[number] = context
     device.context = <handle_t><uintptr_t>context.handle
     device.compute, device.uploads, device.downloads = (<handle_t><uintptr_t>streams[0].handle,
                                                         <handle_t><uintptr_t>streams[1].handle,
@@ -135,6 +138,20 @@ def device(int number):
     return <uintptr_t>devices[number].context, <uintptr_t>devices[number].compute
 
 
+def pycuda_context(int number):
+    """PyCUDA's Context of a device, for programs that use both: there must be one object for it, so make no other."""
+    device_start(number)
+    return contexts[number]
+
+
+def device_of_address(uintptr_t address):
+    """The number of the device that an address belongs to."""
+    cdef int number = 0
+    load()
+    check(cu.pointer_attribute(&number, DEVICE_ORDINAL, address), b"asking whose memory an address is")
+    return number
+
+
 def memory_info(int number):
     """(free, total) bytes of a device."""
     cdef size_t free = 0, total = 0
@@ -145,6 +162,31 @@ def memory_info(int number):
     leave(number, before)
     check(status, b"asking for the memory of the device")
     return free, total
+
+
+def order_streams(int number, uintptr_t stream, bint ours_waits):
+    """Tie the device's compute stream to a stream of somebody else.
+
+    Parameters
+    ----------
+    number : int
+        The device.
+    stream : int
+        The driver's handle; 1 and 2 are the default streams.
+    ours_waits : bool
+        Whether what is issued to our stream from now on waits for what was issued to theirs; or the reverse.
+    """
+    cdef handle_t before
+    cdef int status
+    check(enter(number, &before), b"tying streams")
+    pthread_mutex_lock(&copies[number].mutex)
+    if ours_waits:
+        status = follow(devices[number].compute, copies[number].before, <handle_t>stream)
+    else:
+        status = follow(<handle_t>stream, copies[number].before, devices[number].compute)
+    pthread_mutex_unlock(&copies[number].mutex)
+    leave(number, before)
+    check(status, b"tying streams")
 
 
 def wait_for_devices():

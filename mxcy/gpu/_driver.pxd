@@ -32,6 +32,7 @@ cdef struct Driver:                             # all return 0 or a CUresult
     int (*launch)(handle_t function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                   unsigned block_y, unsigned block_z, unsigned shared, handle_t stream, void** arguments,
                   void** extra) noexcept nogil
+    int (*pointer_attribute)(void* out, int attribute, address_t at) noexcept nogil
     int (*error_name)(int error, const char** name) noexcept nogil
     int (*error_text)(int error, const char** text) noexcept nogil
 

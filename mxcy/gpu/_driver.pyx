@@ -24,7 +24,7 @@ _loading = threading.Lock()
 
 cdef int resolve(void* library) except -1:
     cdef Entry* entry
-    cdef Entry[25] table = [
+    cdef Entry[26] table = [
         Entry(b"cuInit", <void**>&cu.init),
         Entry(b"cuDriverGetVersion", <void**>&cu.version),
         Entry(b"cuDeviceGetCount", <void**>&cu.device_count),
@@ -49,6 +49,7 @@ cdef int resolve(void* library) except -1:
         Entry(b"cuModuleGetFunction", <void**>&cu.module_function),
         Entry(b"cuFuncSetAttribute", <void**>&cu.function_set),
         Entry(b"cuLaunchKernel", <void**>&cu.launch),
+        Entry(b"cuPointerGetAttribute", <void**>&cu.pointer_attribute),
         Entry(NULL, NULL),
     ]
     # What makes all other errors readable comes first.

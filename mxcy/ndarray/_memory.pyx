@@ -7,6 +7,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from mxcy._types cimport MAX_NDIM, itemsize
+from mxcy.engine._engine cimport var_wait_idle
+from mxcy.gpu._device cimport device_start, devices, synchronize
 from mxcy.ndarray._ndarray cimport NDArray, set_dims
 from mxcy.storage._storage cimport GPU, chunk_wrap, raise_out_of_memory
 
@@ -49,7 +51,8 @@ cdef struct Versioned:              # DLManagedTensorVersioned
 
 cdef enum:
     READ_ONLY = 1                   # bit of Versioned.flags
-    CPU = 1
+    CPU = 1                         # device types of DLPack; those of the other enum are MXNet's
+    CUDA = 2
     GPU_HOST = 3
 
 cdef dict CODES = {0: (2, 32), 1: (2, 64), 2: (2, 16), 3: (1, 8), 4: (0, 32), 5: (0, 8), 6: (0, 64), 7: (6, 8), 12: (4, 16)}
@@ -70,6 +73,11 @@ def numpy_view(NDArray array not None):
     return result
 
 
+def issued(NDArray array not None):
+    """Wait until nothing that uses the array is queued any more: kernels of a GPU may still run, but are issued."""
+    var_wait_idle(&array.chunk.var)
+
+
 # -- giving ------------------------------------------------------------------------------------------------------------
 
 cdef int describe(NDArray array, DLTensor* tensor) except -1:
@@ -85,6 +93,8 @@ cdef int describe(NDArray array, DLTensor* tensor) except -1:
         stride *= array.dims[i]
     tensor.data, tensor.ndim, tensor.byte_offset = array.data, array.rank, 0
     tensor.device.device_type, tensor.device.device_id = CPU, 0
+    if array.chunk.device_type == GPU:
+        tensor.device.device_type, tensor.device.device_id = CUDA, array.chunk.device_id
     tensor.dtype.code, tensor.dtype.bits = CODES[array.code]
     tensor.dtype.lanes = 1
     array.shared = True
@@ -138,13 +148,22 @@ def to_capsule(NDArray array not None, bint versioned=False):
 
 # -- taking ------------------------------------------------------------------------------------------------------------
 
+cdef void wait_for_kernels(const DLTensor* tensor) noexcept nogil:
+    """Whoever the memory goes back to knows nothing of our stream: what was issued to it must be done."""
+    cdef char text[600]
+    if tensor.device.device_type == CUDA:
+        synchronize(tensor.device.device_id, text, sizeof(text))
+
+
 cdef void free_managed(void* owner) noexcept nogil:
+    wait_for_kernels(&(<Managed*>owner).tensor)
     with gil:
         if (<Managed*>owner).deleter != NULL:
             (<Managed*>owner).deleter(<Managed*>owner)
 
 
 cdef void free_versioned(void* owner) noexcept nogil:
+    wait_for_kernels(&(<Versioned*>owner).tensor)
     with gil:
         if (<Versioned*>owner).deleter != NULL:
             (<Versioned*>owner).deleter(<Versioned*>owner)
@@ -154,9 +173,11 @@ cdef int check(DLTensor* tensor) except -1:
     """The dtype number of a tensor that an NDArray can lie over; raises for others."""
     cdef int i
     cdef int64_t stride = 1
-    if tensor.device.device_type not in (CPU, GPU_HOST):
+    if tensor.device.device_type not in (CPU, CUDA, GPU_HOST):
         raise MXNetNotImplementedError(f"from_dlpack: the array is on device type {tensor.device.device_type}; "
-                                       "only memory of the CPU can be shared. Move it to the CPU first.")
+                                       "only memory of the CPU and of CUDA can be shared. Move it to the CPU first.")
+    if tensor.device.device_type == CUDA:
+        device_start(tensor.device.device_id)
     code = DTYPES.get((tensor.dtype.code, tensor.dtype.bits)) if tensor.dtype.lanes == 1 else None
     if code is None:
         raise MXNetTypeError(f"from_dlpack: dtype {KINDS.get(tensor.dtype.code, tensor.dtype.code)}{tensor.dtype.bits}"
@@ -198,9 +219,58 @@ def from_capsule(capsule):
     cdef NDArray array = NDArray.__new__(NDArray)
     array.code, array.data, array.shared = code, <char*>tensor.data + tensor.byte_offset, True
     set_dims(array, tensor.ndim, dims)
-    array.chunk = chunk_wrap(array.data, array.nelem * itemsize(code), 1, 0, free_managed if newer == NULL else free_versioned,
+    cdef bint on_gpu = tensor.device.device_type == CUDA
+    array.chunk = chunk_wrap(array.data, array.nelem * itemsize(code), GPU if on_gpu else 1,
+                             tensor.device.device_id if on_gpu else 0, free_managed if newer == NULL else free_versioned,
                              managed if newer == NULL else <void*>newer)
     if array.chunk == NULL:
         raise_out_of_memory(0)
     PyCapsule_SetName(capsule, b"used_dltensor" if newer == NULL else b"used_dltensor_versioned")
+    return array
+
+
+# -- CUDA's array interface ----------------------------------------------------------------------------------------------
+
+def cuda_interface(NDArray array not None):
+    """What ``__cuda_array_interface__`` says, version 3: consumers wait for our stream."""
+    array.shared = True
+    return {"shape": array.shape, "typestr": NUMPY[NAMES[array.code]].str, "data": (<uintptr_t>array.data, False),
+            "version": 3, "strides": None, "stream": <uintptr_t>devices[array.chunk.device_id].compute}
+
+
+cdef struct Foreign:                # memory of an object that has the interface
+    void* kept
+    int device
+
+
+cdef void free_foreign(void* owner) noexcept nogil:
+    cdef Foreign* foreign = <Foreign*>owner
+    cdef char text[600]
+    synchronize(foreign.device, text, sizeof(text))
+    with gil:
+        Py_DECREF(<object>foreign.kept)
+    free(foreign)
+
+
+def from_address(kept, uintptr_t address, tuple shape, int code, int device):
+    """An NDArray over memory of a GPU that belongs to an object, which it keeps alive."""
+    cdef NDArray array = NDArray.__new__(NDArray)
+    cdef Py_ssize_t dims[MAX_NDIM]
+    cdef int i
+    if len(shape) > MAX_NDIM:
+        raise MXNetValueError(f"the array has {len(shape)} axes; at most {MAX_NDIM} are possible")
+    for i in range(len(shape)):
+        dims[i] = shape[i]
+    device_start(device)
+    cdef Foreign* foreign = <Foreign*>calloc(1, sizeof(Foreign))
+    if foreign == NULL:
+        raise MemoryError
+    foreign.kept, foreign.device = <void*>kept, device
+    array.code, array.data, array.shared = code, <char*>address, True
+    set_dims(array, len(shape), dims)
+    array.chunk = chunk_wrap(array.data, array.nelem * itemsize(code), GPU, device, free_foreign, foreign)
+    if array.chunk == NULL:
+        free(foreign)
+        raise_out_of_memory(0)
+    Py_INCREF(kept)
     return array

@@ -1,12 +1,19 @@
 """NumPy's protocols and DLPack: arrays of other libraries in, ours out, without copying where that is possible."""
+import math
+
 import numpy as np
 
 from mxcy.base import MXNetNotImplementedError, MXNetTypeError, MXNetValueError
+from mxcy.dtype import CODES
+from mxcy.gpu._device import device, device_of_address, order_streams
 from mxcy.imperative._function import F
-from mxcy.ndarray._memory import from_capsule, numpy_view, to_capsule
+from mxcy.ndarray._memory import cuda_interface, from_address, from_capsule, issued, numpy_view, to_capsule
 from mxcy.ndarray._ndarray import NDArray, from_numpy_copy
 
 __all__ = ["PROTOCOLS", "from_dlpack", "to_dlpack_for_read", "to_dlpack_for_write"]
+
+CPU, CUDA = 1, 2                # device types of DLPack
+LEGACY_STREAM = 1               # what CUDA calls the default stream that all others wait for
 
 
 # -- NumPy -------------------------------------------------------------------------------------------------------------
@@ -121,20 +128,57 @@ def array_function(self, function, types, args, kwargs):
 # -- DLPack ------------------------------------------------------------------------------------------------------------
 
 def dlpack(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-    """A DLPack capsule over the memory of the array, for ``torch.from_dlpack(x)`` and its like. Waits for the array."""
-    if stream is not None:
+    """A DLPack capsule over the memory of the array, for ``torch.from_dlpack(x)`` and its like.
+
+    Waits for an array of the CPU. Of a GPU's array the stream of whoever asks waits, or its default stream.
+    """
+    where = dlpack_device(self)
+    if where[0] == CPU and stream is not None:
         raise MXNetValueError(f"__dlpack__: stream is {stream!r}; an array of the CPU has none, pass None")
-    if dl_device not in (None, (1, 0)):
-        raise MXNetNotImplementedError(f"__dlpack__: dl_device is {dl_device}; only the CPU, (1, 0), is possible")
+    if dl_device not in (None, where):
+        raise MXNetNotImplementedError(f"__dlpack__: dl_device is {dl_device}; only where the array is, {where}, is "
+                                       "possible")
     if copy:
         self = self.copy()
-    self.wait_to_write()
+    issued(self)
+    if where[0] == CUDA and stream != -1:
+        order_streams(where[1], LEGACY_STREAM if stream is None else stream, False)
     return to_capsule(self, max_version is not None and max_version[0] >= 1)
 
 
 def dlpack_device(self):
     """(DLPack's number of the device type, device number)."""
-    return (1, 0)
+    return (CUDA, self.context.device_id) if self.context.device_type == "gpu" else (CPU, 0)
+
+
+def cuda_array_interface(self):
+    """What Numba, CuPy, PyCUDA and PyTorch look for: the array as memory of a GPU, with the stream that computes it."""
+    if self.context.device_type != "gpu":
+        raise AttributeError("__cuda_array_interface__ is for arrays of a GPU")
+    if self.dtype_name == "bfloat16":
+        raise MXNetTypeError("__cuda_array_interface__ knows no bfloat16; convert with astype()")
+    issued(self)
+    return cuda_interface(self)
+
+
+def from_cuda_array_interface(array):
+    """An NDArray over the memory of an object with ``__cuda_array_interface__``, which it keeps alive."""
+    described = array.__cuda_array_interface__
+    address, read_only = described["data"]
+    shape, dtype, strides = tuple(described["shape"]), np.dtype(described["typestr"]), described.get("strides")
+    if read_only or described.get("mask") is not None or dtype.name not in CODES:
+        raise MXNetValueError(f"from_dlpack: {described} is read-only, masked or of a dtype that NDArray lacks; copy it "
+                              "first")
+    if strides is not None and tuple(strides) != tuple(math.prod(shape[i + 1:]) * dtype.itemsize
+                                                       for i in range(len(shape))):
+        raise MXNetValueError(f"from_dlpack: an array of shape {shape} and strides {strides} is not contiguous; make it "
+                              "so first")
+    number = device_of_address(address)
+    found = from_address(array, address, shape, CODES[dtype.name], number)
+    stream = described.get("stream")
+    if stream is not None:
+        order_streams(number, stream, True)
+    return found
 
 
 def to_dlpack_for_read(data):
@@ -175,8 +219,8 @@ def from_dlpack(dlpack):
     Parameters
     ----------
     dlpack : object
-        A DLPack capsule, or anything with ``__dlpack__``: a tensor of PyTorch, a NumPy array, ... It must be dense, in
-        C order, writable, and in the memory of the CPU.
+        A DLPack capsule, or anything with ``__dlpack__`` or ``__cuda_array_interface__``: a tensor of PyTorch, a NumPy
+        array, an array of PyCUDA, ... It must be dense, in C order, writable, and in memory of the CPU or of CUDA.
 
     Returns
     -------
@@ -184,16 +228,21 @@ def from_dlpack(dlpack):
         Keeps the memory alive. What either side writes the other sees; the engine does not know of writes from outside.
     """
     if hasattr(dlpack, "__dlpack__"):
+        kind, number = dlpack.__dlpack_device__() if hasattr(dlpack, "__dlpack_device__") else (CPU, 0)
+        ours = {"stream": device(number)[1]} if kind == CUDA else {}        # whoever gives sees to it that this waits
         try:
-            dlpack = dlpack.__dlpack__(max_version=(1, 0))
+            dlpack = dlpack.__dlpack__(max_version=(1, 0), **ours)
         except TypeError:                           # of a library older than DLPack 1.0
-            dlpack = dlpack.__dlpack__()
+            dlpack = dlpack.__dlpack__(**ours)
         except BufferError as error:                # a read-only NumPy array, for instance
             raise MXNetValueError(f"from_dlpack: {error}") from None
+    elif hasattr(dlpack, "__cuda_array_interface__"):
+        return from_cuda_array_interface(dlpack)
     return from_capsule(dlpack)
 
 
 #: Special methods of NDArray that other libraries look for.
 PROTOCOLS = {"__array__": as_numpy_array, "__array_ufunc__": array_ufunc, "__array_function__": array_function,
              "__dlpack__": dlpack, "__dlpack_device__": dlpack_device,
+             "__cuda_array_interface__": property(cuda_array_interface),
              "to_dlpack_for_read": to_dlpack_for_read, "to_dlpack_for_write": to_dlpack_for_write}
