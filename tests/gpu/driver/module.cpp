@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -93,6 +94,13 @@ CUmodule load_module(const void* image) {
     return modules().add(module);
 }
 
+/* Whether the process has memory there. Numbers, even pairs of them, are hardly ever such addresses. */
+bool is_mapped(uintptr_t address) {
+    constexpr uintptr_t PAGE = 4096;
+    unsigned char resident;
+    return address >> 32 && !mincore(reinterpret_cast<void*>(address / PAGE * PAGE), 1, &resident);
+}
+
 /* A kernel with all that it needs when its turn comes. */
 struct Work {
     std::shared_ptr<Kernel> kernel;
@@ -112,6 +120,8 @@ struct Work {
                 uses.push_back({word, allocation->number});
             else if (memory().device_at(word) >= 0)
                 mistake = "memory that is not allocated";
+            else if (is_mapped(word))
+                mistake = "memory of the host that is not page-locked";
             if (allocation && allocation->type == CU_MEMORYTYPE_DEVICE && allocation->device != context.device &&
                 !context.peers.count(allocation->device))
                 mistake = "memory of device " + std::to_string(allocation->device);

@@ -86,6 +86,13 @@ def test_kernel_with_freed_memory(driver, kernel):
         driver("cuCtxSynchronize")
 
 
+def test_kernel_with_memory_of_the_host(driver, kernel):
+    host = np.zeros(N, np.float32)
+    driver.launch(kernel("twice"), array(host.ctypes.data))
+    with fails(standin.ILLEGAL_ADDRESS, match="memory of the host that is not page-locked"):
+        driver("cuCtxSynchronize")
+
+
 def test_kernel_whose_memory_another_stream_freed(driver, kernel):
     x, one, other = driver.filled(0), driver.stream(), driver.stream()
     gate = driver.hold(one)
