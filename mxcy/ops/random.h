@@ -34,20 +34,15 @@ static inline double join(uint32_t high, uint32_t low) {           /* an integer
     return (double)(high >> 5) * 67108864. + (double)(low >> 6);
 }
 
-/* z[i] in [0, 1) */
-static inline void unit(float *__restrict z, const uint32_t *__restrict w) {
-    for (int i = 0; i < 256; i++) z[i] = (float)(int32_t)(w[i] >> 8) * 0x1p-24f;
-}
-static inline void unit(double *__restrict z, const uint32_t *__restrict w) {
-    for (int i = 0; i < 128; i++) z[i] = join(w[i], w[i + 128]) * 0x1p-53;
-}
-/* z[i] in (0, 1), as fine near 0 as the words allow: their logarithm gives the tails. */
-static inline void positive(float *__restrict z, const uint32_t *__restrict w, int n) {
-    for (int i = 0; i < n; i++) z[i] = ((float)(w[i] >> 1) + .25f) * 0x1p-31f;
-}
-static inline void positive(double *__restrict z, const uint32_t *__restrict w, int n) {
-    for (int i = 0; i < n; i++) z[i] = (join(w[i], w[i + 128]) + .5) * 0x1p-53;
-}
+/* In [0, 1) */
+static inline float unit(uint32_t w) { return (float)(int32_t)(w >> 8) * 0x1p-24f; }
+static inline double unit(uint32_t high, uint32_t low) { return join(high, low) * 0x1p-53; }
+/* In (0, 1), as fine near 0 as the words allow: the logarithm gives the tails. */
+static inline float positive(uint32_t w) { return ((float)(w >> 1) + .25f) * 0x1p-31f; }
+static inline double positive(uint32_t high, uint32_t low) { return (join(high, low) + .5) * 0x1p-53; }
+/* In [-1/2, 1/2) */
+static inline float turn(uint32_t w) { return (float)(int32_t)w * 0x1p-32f; }
+static inline double turn(uint32_t high, uint32_t low) { return join(high, low) * 0x1p-53 - .5; }
 
 /* sin(2 pi x) for |x| <= 1/4, by its Taylor polynomial */
 static inline float sine(float x) {
@@ -72,20 +67,33 @@ template <class T> static inline void box_muller(T *__restrict z, T *__restrict 
         z[i + pairs] = radius * std::copysign(sine(fold), turn[i]);
     }
 }
-static inline void gauss(float *__restrict z, const uint32_t *__restrict w) {
-    float u[128], turn[128];
-    positive(u, w, 128);
-    for (int i = 0; i < 128; i++) turn[i] = (float)(int32_t)w[i + 128] * 0x1p-32f;
-    box_muller(z, u, turn, 128);
-}
-static inline void gauss(double *__restrict z, const uint32_t *__restrict w) {
-    double u[64], turn[64];
-    positive(u, w, 64);
-    for (int i = 0; i < 64; i++) turn[i] = join(w[i + 64], w[i + 192]) * 0x1p-53 - .5;
-    box_muller(z, u, turn, 64);
-}
 
 #ifndef __CUDACC__
+static inline void unit(float *__restrict z, const uint32_t *__restrict w) {
+    for (int i = 0; i < 256; i++) z[i] = unit(w[i]);
+}
+static inline void unit(double *__restrict z, const uint32_t *__restrict w) {
+    for (int i = 0; i < 128; i++) z[i] = unit(w[i], w[i + 128]);
+}
+static inline void positive(float *__restrict z, const uint32_t *__restrict w, int n) {
+    for (int i = 0; i < n; i++) z[i] = positive(w[i]);
+}
+static inline void positive(double *__restrict z, const uint32_t *__restrict w, int n) {
+    for (int i = 0; i < n; i++) z[i] = positive(w[i], w[i + 128]);
+}
+static inline void gauss(float *__restrict z, const uint32_t *__restrict w) {
+    float u[128], turns[128];
+    positive(u, w, 128);
+    for (int i = 0; i < 128; i++) turns[i] = turn(w[i + 128]);
+    box_muller(z, u, turns, 128);
+}
+static inline void gauss(double *__restrict z, const uint32_t *__restrict w) {
+    double u[64], turns[64];
+    positive(u, w, 64);
+    for (int i = 0; i < 64; i++) turns[i] = turn(w[i + 64], w[i + 192]);
+    box_muller(z, u, turns, 64);
+}
+
 /* The tile's elements from the standard distribution: U(0, 1), N(0, 1) or Exp(1). */
 template <class T> void standard(int kind, T *z, uint64_t seed, uint64_t stream, uint64_t tile) {
     uint32_t w[PHILOX_TILE];
