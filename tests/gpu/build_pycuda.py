@@ -2,8 +2,8 @@
 
 PyCUDA comes as source, whose build looks for a toolkit. It needs of it no more than two headers, which wheels have, and
 a ``libcuda.so`` to be linked with, for which the stand-in driver serves. What is built is ordinary PyCUDA: it runs with
-NVIDIA's driver just as well. The build takes a minute or two; the wheel is kept in ``build/gpu-standin`` of the checkout,
-and where PyCUDA is installed nothing is done.
+NVIDIA's driver just as well. The build takes a minute or two; the wheel is kept in ``build/gpu-standin`` of the
+checkout, and where PyCUDA is installed nothing is done.
 """
 import importlib.util
 import subprocess
