@@ -53,6 +53,7 @@ _LAZY = {
     "registry": "registry",
     "rnd": "random",
     "rnn": "rnn",
+    "rtc": "rtc",
     "runtime": "runtime",
     "set_np_shape": "util.set_np_shape",
     "sym": "sym",

@@ -24,7 +24,7 @@ LAYERS = [
     "autograd random",
     "operator",
     "nd",
-    "runtime testing util",
+    "rtc runtime testing util",
     "initializer lr_scheduler metric",
     "executor",
     "symbol",

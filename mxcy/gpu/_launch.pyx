@@ -60,7 +60,9 @@ cdef int add_item(Issue* issue, item, int device) except -1:
         issue.size, issue.value = item.nbytes, item.value
     else:
         buffer, patches = pack(item.arguments)
-        function = compiler.function(item.source, item.name, device)
+        function = item.source
+        if isinstance(function, str):
+            function = compiler.function(function, item.name, device)
         if item.shared > PLAIN_SHARED:
             _module.allow_shared(function, item.shared, device)
         issue.function, issue.shared, issue.size = <handle_t><uintptr_t>function, item.shared, len(buffer)

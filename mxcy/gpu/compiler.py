@@ -70,16 +70,22 @@ class Nvrtc:
         self.call(f"nvrtcGet{what}", program, buffer)
         return buffer.raw
 
-    def compile(self, source, options):
-        """The machine code of a source text."""
-        program = ctypes.c_void_p()
+    def compile(self, source, options, exports=()):
+        """The machine code of a source text, and how it calls each of the C++ names to export."""
+        program, lowered = ctypes.c_void_p(), ctypes.c_char_p()
         self.call("nvrtcCreateProgram", ctypes.byref(program), source.encode(), b"mxcy.cu", 0, None, None)
         try:
+            for name in exports:
+                self.call("nvrtcAddNameExpression", program, name.encode())
             array = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
             if self.library.nvrtcCompileProgram(program, len(options), array):
                 log = self.text(program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
                 raise MXNetError(f"a kernel does not compile:\n{log}\n{numbered(source)}")
-            return self.text(program, "CUBIN")
+            names = {}
+            for name in exports:
+                self.call("nvrtcGetLoweredName", program, name.encode(), ctypes.byref(lowered))
+                names[name] = lowered.value.decode()
+            return self.text(program, "CUBIN"), names
         finally:
             self.library.nvrtcDestroyProgram(ctypes.byref(program))
 
@@ -140,7 +146,7 @@ def compile_source(source, architecture):
         return path.read_bytes()
     except OSError:
         pass
-    code = compiler.compile(source, options)
+    code, _ = compiler.compile(source, options)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

@@ -78,8 +78,8 @@ def launch(source, name, grid, block, *arguments, shared=0):
 
     Parameters
     ----------
-    source : str
-        CUDA C++.
+    source : str or int
+        CUDA C++; or the driver's handle of the kernel.
     name : str
         An ``extern "C" __global__`` function in it.
     grid, block : int or tuple of int

@@ -167,12 +167,12 @@ def from_cuda_array_interface(array):
     address, read_only = described["data"]
     shape, dtype, strides = tuple(described["shape"]), np.dtype(described["typestr"]), described.get("strides")
     if read_only or described.get("mask") is not None or dtype.name not in CODES:
-        raise MXNetValueError(f"from_dlpack: {described} is read-only, masked or of a dtype that NDArray lacks; copy it "
-                              "first")
+        raise MXNetValueError(f"from_dlpack: {described} is read-only, masked or of a dtype that NDArray lacks; copy "
+                              "it first")
     if strides is not None and tuple(strides) != tuple(math.prod(shape[i + 1:]) * dtype.itemsize
                                                        for i in range(len(shape))):
-        raise MXNetValueError(f"from_dlpack: an array of shape {shape} and strides {strides} is not contiguous; make it "
-                              "so first")
+        raise MXNetValueError(f"from_dlpack: an array of shape {shape} and strides {strides} is not contiguous; make "
+                              "it so first")
     number = device_of_address(address)
     found = from_address(array, address, shape, CODES[dtype.name], number)
     stream = described.get("stream")
