@@ -75,8 +75,9 @@ def build_nvrtc():
 
 def standins():
     """What the environment must hold for mxcy to use the stand-ins."""
+    flags = os.environ.get("CUDA_EMULATOR_FLAGS", "")          # what mxcy cannot know, and kernels depend on
     return {"MXCY_LIBCUDA": str(build_driver()), "MXCY_LIBNVRTC": str(build_nvrtc()),
-            "MXCY_KERNEL_CACHE": str(BUILD / "cubins")}
+            "MXCY_KERNEL_CACHE": str(BUILD / "cubins" / hashlib.sha256(flags.encode()).hexdigest()[:16])}
 
 
 def real_nvrtc():
