@@ -227,6 +227,11 @@ def test_faults_are_reported(fault, tmp_path):
         assert out.tolist() == [1] * 32 + [33] * 32
 
 
+def test_size_of_parameters(kernels):
+    """The driver compares it with what it is given."""
+    assert ctypes.c_size_t.in_dll(kernels.library, "emulated_parameter_bytes_broadcast_add").value == 3 * 8 + 9 * 4 + 4
+
+
 @pytest.mark.parametrize("grid, block", [((1,), (1025,)), ((1,), (32, 33)), ((1,), (1, 1, 65)), ((1,), (0,)), ((1, 65536), (1,)),
                                          ((0,), (1,))])
 def test_sizes_that_no_gpu_takes(kernels, grid, block):

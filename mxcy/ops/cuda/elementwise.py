@@ -18,6 +18,7 @@ def elementwise(ins, outs, kernel, params):
     kind = c_type(out, kernel, [name for name, code in CODES.items() if code in kernel.dtypes])
     words = kernel.pack(params) if kernel.pack else b""
     arity = kernel.arity
+    ins = ins[:arity - (slot >= 0)]     # the label of LogisticRegressionOutput is for its gradient alone
     source = (f'#include "{header}"\n#include "mxcy/gpu/kernels/map.cuh"\n'
               f"MXCY_MAP({functor}, {kind}, {arity}, {slot}, {len(words) // 8})\n")
     pointers = [array.pointer for array in ins] or [0]

@@ -46,6 +46,7 @@ struct Kernel {
     std::shared_ptr<Module> module;
     std::string name;
     Launch launch;
+    const size_t* parameter_bytes;                  // NULL: not known
     unsigned dynamic_shared = DEFAULT_SHARED;       // bytes that a launch may ask for
 };
 
@@ -156,6 +157,14 @@ std::vector<char> packed(void** extra) {
                   : std::vector<char>();
 }
 
+void check_parameters(const Work& work) {
+    const size_t given = work.parameters.size();
+    const size_t taken = work.kernel->parameter_bytes ? *work.kernel->parameter_bytes : given;
+    if (given < taken || given >= taken + 16)       // the end may be aligned
+        fail(CUDA_ERROR_INVALID_VALUE, "%s takes %zu bytes of parameters and was given %zu", work.kernel->name.c_str(),
+             taken, given);
+}
+
 void check_limits(const Work& work) {
     auto [gx, gy, gz] = work.grid;
     auto [bx, by, bz] = work.block;
@@ -209,6 +218,8 @@ API cuModuleGetFunction(CUfunction* handle, CUmodule module_handle, const char* 
             kernel->module = module;
             kernel->name = name;
             kernel->launch = launch;
+            symbol = "emulated_parameter_bytes_" + std::string(name);
+            kernel->parameter_bytes = static_cast<const size_t*>(dlsym(module->library, symbol.c_str()));
             known = kernels().add(kernel);
         }
         required(handle, "function") = known;
@@ -276,6 +287,7 @@ API cuLaunchKernel(CUfunction handle, unsigned gx, unsigned gy, unsigned gz, uns
             fail(CUDA_ERROR_INVALID_HANDLE, "%s was loaded on device %d and the stream is of device %d",
                  work.kernel->name.c_str(), context.device, stream->context->device);
         check_limits(work);
+        check_parameters(work);
         work.look_for_pointers(context);
         issue(stream, std::move(work));
     });

@@ -1,8 +1,10 @@
 /* A stand-in for libnvrtc: the same functions, but g++ compiles, for the emulator.
 
-   The machine code is a shared library, with a function for each kernel that returns 0, or 1 and a message:
+   The machine code is a shared library. For each kernel it has a function, which returns 0, or 1 and a message, and the
+   size of the parameters:
        int emulated_launch_<kernel>(const void* parameters, const unsigned* grid, const unsigned* block,
                                     unsigned shared_bytes, char* text, size_t room);
+       const size_t emulated_parameter_bytes_<kernel>;
 
    CUDA_EMULATOR_FLAGS: further flags for g++, such as -fsanitize=undefined
    CUDA_EMULATOR_CACHE: the folder for what is compiled, instead of CACHE_FOLDER */
@@ -77,19 +79,25 @@ bool translate(const char* const* options, int count, Words& flags, std::string&
     return log.empty();
 }
 
-/* Functions to launch the kernels of a preprocessed text, which `extern "C" __global__` marks. */
-std::string launchers(const std::string& text) {
-    static const std::regex line_marker("^#.*$", std::regex::multiline);
+/* What is exported for a kernel. */
+const char EXPORTED[] = R"(
+extern "C" __attribute__((visibility("default")))
+int emulated_launch_NAME(const void* parameters, const unsigned* grid, const unsigned* block, unsigned shared_bytes,
+                         char* text, size_t room) {
+    return cuda_emulator::Kernel<NAME>::launch("NAME", parameters, grid, block, shared_bytes, text, room);
+}
+extern "C" __attribute__((visibility("default")))
+const size_t emulated_parameter_bytes_NAME = cuda_emulator::Kernel<NAME>::offsets.back();
+)";
+
+/* The kernels of a preprocessed text are what `extern "C" __global__` marks. */
+std::string exports(const std::string& text) {
+    static const std::regex line_marker("^#.*$", std::regex::multiline), name("NAME");
     static const std::regex kernel(R"(extern\s+"C"\s+__attribute__\(\(used\)\)\s+void\s+(\w+)\s*\()");
     const std::string plain = std::regex_replace(text, line_marker, "");
-    std::string result = "\n# 1 \"launchers\"\n";
-    for (std::sregex_iterator match(plain.begin(), plain.end(), kernel), end; match != end; ++match) {
-        const std::string name = (*match)[1];
-        result += "extern \"C\" __attribute__((visibility(\"default\"))) int emulated_launch_" + name +
-                  "(const void* parameters, const unsigned* grid, const unsigned* block, unsigned shared_bytes,"
-                  " char* text, size_t room) { return cuda_emulator::Kernel<" + name + ">::launch(\"" + name +
-                  "\", parameters, grid, block, shared_bytes, text, room); }\n";
-    }
+    std::string result = "\n# 1 \"exports\"\n";
+    for (std::sregex_iterator match(plain.begin(), plain.end(), kernel), end; match != end; ++match)
+        result += std::regex_replace(EXPORTED, name, (*match)[1].str());
     return result;
 }
 
@@ -104,7 +112,7 @@ nvrtcResult compile(_nvrtcProgram& program, const Words& flags) {
     program.log = preprocessed.messages;
     if (!preprocessed.success) return NVRTC_ERROR_COMPILATION;
 
-    const std::string text = preprocessed.output + launchers(preprocessed.output);
+    const std::string text = preprocessed.output + exports(preprocessed.output);
     const fs::path library = tools.cache / (digest(tools.folder.string() + text) + ".so");
     if (!fs::exists(library)) {
         const fs::path made = unfinished(library);
