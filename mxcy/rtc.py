@@ -26,8 +26,8 @@ __all__ = ["CudaKernel", "CudaModule"]
 
 #: dtypes of C++'s names, in signatures of kernels.
 TYPES = {"double": "float64", "float": "float32", "__half": "float16", "half": "float16", "__nv_bfloat16": "bfloat16",
-         "uint8_t": "uint8", "unsigned char": "uint8", "int": "int32", "int32_t": "int32", "int8_t": "int8", "char": "int8",
-         "int64_t": "int64", "long": "int64", "long long": "int64", "bool": "bool"}
+         "uint8_t": "uint8", "unsigned char": "uint8", "int": "int32", "int32_t": "int32", "int8_t": "int8",
+         "char": "int8", "int64_t": "int64", "long": "int64", "long long": "int64", "bool": "bool"}
 ARGUMENT = re.compile(r"(const\s+)?([A-Za-z_]\w*(?:\s+(?:char|long))?)\s*(\*)?\s*(?:__restrict__\s+)?([A-Za-z_]\w*)?")
 
 

@@ -19,6 +19,10 @@ cdef Device devices[MAX_DEVICES]
 
 cdef int device_start(int number) except -1     # GIL held: ready the device, once; MXNetError if there is none
 
+# The stream that this thread issues to: the compute stream, or one whose work is being recorded into a graph.
+cdef handle_t stream_of(int number) noexcept nogil
+cdef void divert(handle_t stream) noexcept nogil        # NULL: to the compute stream again
+
 # Make the device's context current in this thread, and what was current before again. A CUresult.
 cdef int enter(int number, handle_t* before) noexcept nogil
 cdef void leave(int number, handle_t before) noexcept nogil

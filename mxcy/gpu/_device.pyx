@@ -42,6 +42,22 @@ cdef object _starting = threading.Lock()
 cdef dict contexts = {}             # PyCUDA's, by device
 
 
+cdef extern from *:
+    """
+    static thread_local void* mxcy_diverted = nullptr;
+    """
+    handle_t diverted "mxcy_diverted"
+
+
+cdef handle_t stream_of(int number) noexcept nogil:
+    return diverted if diverted != NULL else devices[number].compute
+
+
+cdef void divert(handle_t stream) noexcept nogil:
+    global diverted
+    diverted = stream
+
+
 # -- devices ---------------------------------------------------------------------------------------------------------
 
 cdef int device_start(int number) except -1:

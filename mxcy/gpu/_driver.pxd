@@ -32,6 +32,13 @@ cdef struct Driver:                             # all return 0 or a CUresult
     int (*launch)(handle_t function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
                   unsigned block_y, unsigned block_z, unsigned shared, handle_t stream, void** arguments,
                   void** extra) noexcept nogil
+    int (*stream_create)(handle_t* stream, unsigned flags) noexcept nogil
+    int (*capture_begin)(handle_t stream, int mode) noexcept nogil
+    int (*capture_end)(handle_t stream, handle_t* graph) noexcept nogil
+    int (*graph_instantiate)(handle_t* executable, handle_t graph, unsigned long long flags) noexcept nogil
+    int (*graph_launch)(handle_t executable, handle_t stream) noexcept nogil
+    int (*graph_destroy)(handle_t graph) noexcept nogil
+    int (*executable_destroy)(handle_t executable) noexcept nogil
     int (*pointer_attribute)(void* out, int attribute, address_t at) noexcept nogil
     int (*error_name)(int error, const char** name) noexcept nogil
     int (*error_text)(int error, const char** text) noexcept nogil

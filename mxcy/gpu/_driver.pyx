@@ -24,7 +24,7 @@ _loading = threading.Lock()
 
 cdef int resolve(void* library) except -1:
     cdef Entry* entry
-    cdef Entry[26] table = [
+    cdef Entry[33] table = [
         Entry(b"cuInit", <void**>&cu.init),
         Entry(b"cuDriverGetVersion", <void**>&cu.version),
         Entry(b"cuDeviceGetCount", <void**>&cu.device_count),
@@ -50,6 +50,13 @@ cdef int resolve(void* library) except -1:
         Entry(b"cuFuncSetAttribute", <void**>&cu.function_set),
         Entry(b"cuLaunchKernel", <void**>&cu.launch),
         Entry(b"cuPointerGetAttribute", <void**>&cu.pointer_attribute),
+        Entry(b"cuStreamCreate", <void**>&cu.stream_create),
+        Entry(b"cuStreamBeginCapture_v2", <void**>&cu.capture_begin),
+        Entry(b"cuStreamEndCapture", <void**>&cu.capture_end),
+        Entry(b"cuGraphInstantiateWithFlags", <void**>&cu.graph_instantiate),
+        Entry(b"cuGraphLaunch", <void**>&cu.graph_launch),
+        Entry(b"cuGraphDestroy", <void**>&cu.graph_destroy),
+        Entry(b"cuGraphExecDestroy", <void**>&cu.executable_destroy),
         Entry(NULL, NULL),
     ]
     # What makes all other errors readable comes first.

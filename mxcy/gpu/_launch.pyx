@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from mxcy.engine._atomic cimport ACQ_REL, add_long
-from mxcy.gpu._device cimport device_start, devices, enter, failed, leave
+from mxcy.gpu._device cimport device_start, enter, failed, leave, stream_of
 from mxcy.gpu._driver cimport address_t, cu
 
 from mxcy.gpu import _module, compiler
@@ -104,7 +104,7 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
     cdef void* extra[5]
     cdef handle_t before
     cdef int i, k, status = enter(issues.device, &before)
-    cdef handle_t stream = devices[issues.device].compute
+    cdef handle_t stream = stream_of(issues.device)
     if status:
         return failed(issues.device, status, b"launching a kernel", call.error, sizeof(call.error))
     for i in range(issues.count):

@@ -3,6 +3,7 @@
 from mxcy._types cimport Tensor, kernel_t
 from mxcy.engine._engine cimport Var
 from mxcy.gpu._launch cimport Issues
+from mxcy.gpu._replay cimport Replays
 from mxcy.imperative._bound cimport Packed, Signature
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.storage._storage cimport Chunk
@@ -46,6 +47,7 @@ cdef struct Program:                    # what a plan does; shared by all execut
     int n_random
     bint train
     int device                          # number of the GPU, or HOST
+    Replays* replays[2]                 # recordings of the two phases on a GPU
     Packed** packed                     # parameters that steps point to
     void** memory                       # what else to free: shapes and names
     int n_memory

@@ -15,7 +15,9 @@ from mxcy._types cimport Call, Tensor, itemsize
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
 from mxcy.engine._profile cimport (EVENT_PHASE, EVENT_STEP, PROFILE_MEMORY, PROFILE_SYMBOLIC, profile_event, profile_now,
                                    profile_on)
+from mxcy.gpu._device cimport failed
 from mxcy.gpu._launch cimport issues_release
+from mxcy.gpu._replay cimport RECORD, REPLAYED, Answer, Replays, record_end, replay, replays_free, replays_new
 from mxcy.imperative._bound cimport (HOST, Bound, Packed, Signature, bound_params, describe_tensor, dimensions,
                                      make_signature, packed_last, packed_retain)
 from mxcy.imperative._execute cimport Seen, add_var, describe_failure
@@ -32,6 +34,9 @@ cdef enum:                              # what a phase does with a slot
     READ = 1
     WRITE = 2
     CHANGE = 4                          # a kernel changes what it reads there
+
+cdef enum:
+    FEW_STEPS = 4                       # on a GPU, that are as quick to issue as a recording
 
 cdef double INLINE_NS = 10_000          # a phase below runs in the caller, if nothing is pending
 cdef double RELEASE_NS = 3_000          # above: other Python threads run meanwhile
@@ -88,6 +93,8 @@ cdef class Plan:
         if p.steps == NULL or p.tensors == NULL or p.places == NULL or p.packed == NULL or p.memory == NULL \
                 or self.use == NULL:
             raise MemoryError
+        if device != HOST:
+            p.replays[0], p.replays[1] = replays_new(device), replays_new(device)
         for n in range(p.n_steps):
             bound, scalar, inputs, outputs, label, workspace = steps[n]
             step = &p.steps[n]
@@ -176,6 +183,8 @@ cdef void program_release(Program* p) noexcept nogil:
         for i in range(p.n_steps):
             if p.steps[i].issues != NULL:
                 issues_release(p.steps[i].issues)
+    replays_free(p.replays[0])
+    replays_free(p.replays[1])
     for i in range(p.n_memory):
         free(p.memory[i])
     free(p.memory)
@@ -195,7 +204,7 @@ cdef Run* run_new(Program* p) noexcept nogil:
     run.refs, run.program = 1, p
     packed_retain(&p.refs)
     run.tensors = <Tensor*>malloc((p.n_tensors + 1) * sizeof(Tensor))
-    run.data = <char**>calloc(p.n_slots + 1, sizeof(char*))
+    run.data = <char**>calloc(p.n_slots + 1, sizeof(char*))     # the last place: see run_recorded
     run.chunks = <Chunk**>calloc(p.n_slots + 1, sizeof(Chunk*))
     if run.tensors == NULL or run.data == NULL or run.chunks == NULL:
         run_release(run)
@@ -226,19 +235,47 @@ cdef void run_release(Run* run) noexcept nogil:
 cdef int run_steps(Run* run, int begin, int end, int threads, char* text, Py_ssize_t room) noexcept nogil:
     """The kernels of some steps, one after the other; on failure the message is left in text."""
     cdef Program* p = run.program
-    cdef Step* step
-    cdef Call call
-    cdef int64_t start = 0
     cdef int i
     cdef Place* place
-    memset(&call, 0, sizeof(Call) - sizeof(call.error))
-    call.error[0] = 0
-    call.train, call.seed = p.train, run.seed
     if begin == end:
         return 0
     for i in range(p.steps[begin].first, p.steps[end - 1].first + p.steps[end - 1].n_inputs + p.steps[end - 1].n_outputs):
         place = &p.places[i]
         run.tensors[i].data = run.data[place.at] if place.kind == IN_SLOT else <char*>run.arena.data + place.at
+    if p.device != HOST and end - begin >= FEW_STEPS and p.n_random == 0:
+        return run_recorded(run, begin, end, text, room)
+    return call_kernels(run, begin, end, threads, text, room)
+
+
+cdef int run_recorded(Run* run, int begin, int end, char* text, Py_ssize_t room) noexcept nogil:
+    """The steps by a recording, if they ran on the same memory before; random numbers differ from run to run."""
+    cdef Program* p = run.program
+    cdef Replays* replays = p.replays[begin > 0]
+    cdef void** addresses = <void**>run.data            # of the slots, and behind them that of the arena
+    cdef int status = 0
+    cdef Answer answer
+    addresses[p.n_slots] = run.arena.data
+    answer = replay(replays, addresses, p.n_slots + 1, &status)
+    if answer != REPLAYED:
+        if call_kernels(run, begin, end, 1, text, room):
+            status = -1
+        if answer == RECORD:
+            status = record_end(replays, addresses, p.n_slots + 1, status)
+            if status:                                  # nothing was issued, then: without a recording it may be
+                status = call_kernels(run, begin, end, 1, text, room)
+        return status != 0
+    return failed(p.device, status, b"replaying a plan", text, room) if status else 0
+
+
+cdef int call_kernels(Run* run, int begin, int end, int threads, char* text, Py_ssize_t room) noexcept nogil:
+    cdef Program* p = run.program
+    cdef Step* step
+    cdef Call call
+    cdef int64_t start = 0
+    cdef int i
+    memset(&call, 0, sizeof(Call) - sizeof(call.error))
+    call.error[0] = 0
+    call.train, call.seed = p.train, run.seed
     for i in range(begin, end):
         step = &p.steps[i]
         call.params, call.info, call.scalar = step.params, step.info, step.scalar

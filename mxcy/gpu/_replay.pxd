@@ -1,0 +1,18 @@
+# cython: language_level=3
+"""Sequences of launches that were recorded once and are issued as one: CUDA graphs, by the addresses that they use."""
+from mxcy.gpu._driver cimport handle_t
+
+cdef enum Answer:
+    REPLAYED                            # all has been issued
+    RECORD                              # these addresses were met before: issue everything to be recorded
+    ISSUE                               # issue everything
+
+cdef struct Replays                     # what one sequence was recorded as
+
+cdef Replays* replays_new(int device) noexcept nogil            # NULL: no memory
+cdef void replays_free(Replays* replays) noexcept nogil
+
+# After RECORD the thread's launches are recorded until record_end, which issues them if all went well (status 0). A
+# CUresult: nonzero if nothing was issued; what cannot be recorded is not tried again.
+cdef Answer replay(Replays* replays, void** addresses, int n, int* status) noexcept nogil
+cdef int record_end(Replays* replays, void** addresses, int n, int status) noexcept nogil

@@ -1,0 +1,122 @@
+"""Plans on GPUs: hybridized blocks and bound symbols give what the host gives, recorded into CUDA graphs or not."""
+import gc
+
+import numpy as np
+import pytest
+
+import mxcy as mx
+from mxcy import autograd, gluon, nd
+from mxcy.gpu import _replay
+from mxcy.storage import device_memory
+from tests.gpu.standin import Driver
+from tests.gpu.tools import standins
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not mx.num_gpus(), reason="no GPU and no stand-in for one: "
+                                                                            "python -m tests.gpu")]
+gpu = mx.gpu(0)
+
+
+class Chain(gluon.HybridBlock):
+    """Elementwise steps, enough to be worth a recording."""
+
+    def hybrid_forward(self, F, x):
+        for _ in range(4):
+            x = F.tanh(F.relu(x * .5 + 1)) - x
+        return x
+
+
+@pytest.fixture
+def calls():
+    """How often a function of the stand-in driver was called so far."""
+    path = standins()["MXCY_LIBCUDA"]
+    if not path or "gpu-standin" not in path:
+        pytest.skip("counts calls of the stand-in driver")
+    library = Driver(path).library
+    return lambda name: library.standin_calls(name.encode())
+
+
+def batches(n=6):
+    rng = np.random.default_rng(1)
+    return [rng.normal(size=(5, 7)).astype(np.float32) for _ in range(n)]
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_prediction(static):
+    eager, net = Chain(), Chain()
+    net.hybridize(static_alloc=static, static_shape=static)
+    for x in batches():
+        np.testing.assert_allclose(net(nd.array(x, ctx=gpu)).asnumpy(), eager(nd.array(x)).asnumpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_training():
+    net, reference = Chain(), Chain()
+    net.hybridize()
+    for data in batches():
+        grads = []
+        for block, ctx in ((net, gpu), (reference, mx.cpu())):
+            x = nd.array(data, ctx=ctx)
+            x.attach_grad()
+            with autograd.record():
+                y = block(x)
+            y.backward()
+            grads.append(x.grad.asnumpy())
+        np.testing.assert_allclose(*grads, rtol=1e-4, atol=1e-5)
+
+
+def test_steps_are_recorded_once_and_replayed(calls):
+    if not _replay.graphs_wanted():
+        pytest.skip("MXNET_ENABLE_CUDA_GRAPHS=0")
+    net, data = Chain(), batches(1)[0]
+    net.hybridize(static_alloc=True, static_shape=True)
+    expected = Chain()(nd.array(data)).asnumpy()
+    x = nd.array(data, ctx=gpu)
+    captures, replays, launches = [], [], []
+    for _ in range(6):
+        out = net(x)
+        np.testing.assert_allclose(out.asnumpy(), expected, rtol=1e-5, atol=1e-6)
+        del out
+        captures.append(calls("cuStreamBeginCapture_v2"))
+        replays.append(calls("cuGraphLaunch"))
+        launches.append(calls("cuLaunchKernel"))
+    assert captures[-1] - captures[0] == 1 and replays[-1] - replays[0] == 5
+    assert launches[-1] == launches[1], "kernels were launched one by one although there was a recording"
+
+
+def test_other_memory_is_another_recording(calls):
+    net, kept = Chain(), []
+    net.hybridize()
+    for i, data in enumerate(batches(20)):
+        kept.append((net(nd.array(data, ctx=gpu)), Chain()(nd.array(data)).asnumpy()))
+        if i % 3 == 0:
+            kept.append((net(kept[-1][0]), Chain()(nd.array(kept[-1][1])).asnumpy()))
+    for out, expected in kept:
+        np.testing.assert_allclose(out.asnumpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_plans_give_their_memory_back():
+    x = nd.array(batches(1)[0], ctx=gpu)
+    x.wait_to_read()
+    before = device_memory(0)["in_use"]
+    net = Chain()
+    net.hybridize()
+    for _ in range(4):
+        net(x).wait_to_read()
+    del net
+    gc.collect()
+    assert device_memory(0)["in_use"] == before
+
+
+def test_bound_symbol():
+    x = mx.sym.var("x")
+    y = mx.sym.tanh(x * 2) + mx.sym.exp(x)
+    data = batches(1)[0]
+    results = []
+    for ctx in (gpu, mx.cpu()):
+        executor = y.bind(ctx, {"x": nd.array(data, ctx=ctx)}, {"x": nd.zeros(data.shape, ctx=ctx)})
+        out = executor.forward(is_train=True)[0]
+        executor.backward(nd.ones(data.shape, ctx=ctx))
+        results.append((out.asnumpy(), executor.grad_dict["x"].asnumpy()))
+    for there, here in zip(*results):
+        np.testing.assert_allclose(there, here, rtol=1e-5, atol=1e-6)
+
+
