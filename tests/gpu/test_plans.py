@@ -96,6 +96,7 @@ def test_other_memory_is_another_recording(calls):
 def test_plans_give_their_memory_back():
     x = nd.array(batches(1)[0], ctx=gpu)
     x.wait_to_read()
+    gc.collect()
     before = device_memory(0)["in_use"]
     net = Chain()
     net.hybridize()
