@@ -1,9 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """What users call: operators as Python functions and methods, and ``F``, all of them by registered name."""
 from cpython.dict cimport PyDict_Next
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.math cimport signbit
 
 from mxcy.imperative._bound cimport Bound
 from mxcy.imperative._invoke cimport invoke, invoke_all, number
@@ -273,13 +275,15 @@ def bound(operator, dict params):
 
 
 cdef tuple flat(dict params):
-    """(name, value, name, value, ...)"""
+    """(name, value, name, value, ...), in which -0.0, which equals 0.0, is a text."""
     cdef Py_ssize_t at = 0, i = 0
     cdef PyObject* name
     cdef PyObject* value
     cdef tuple result = PyTuple_New(2 * len(params))
     while PyDict_Next(params, &at, &name, &value):
         for item in (<object>name, <object>value):
+            if PyFloat_CheckExact(item) and PyFloat_AS_DOUBLE(item) == 0 and signbit(PyFloat_AS_DOUBLE(item)):
+                item = "-0.0"
             Py_INCREF(item)
             PyTuple_SET_ITEM(result, i, item)
             i += 1
