@@ -1,8 +1,8 @@
 /* How threads share the elements that each result is made of, and join what they have found.
 
    A result is made of `count` items, each of V neighbouring elements: runs of `length` items, one wherever `repeated`
-   says. The results begin where `kept` says. Either the neighbours all belong to one result (rows) or each to one of its
-   own (columns); then an item is a row, and `length` counts the packs of V columns across.
+   says. The results begin where `kept` says. Either the neighbours all belong to one result (rows) or each to its own
+   (columns); then an item is a row, and `length` counts the packs of V columns across.
 
    `lanes` threads work on one row, or on as many packs of columns. The items of a result may be divided into `shares`,
    for blocks that a second kernel joins. Everything is joined in an order that the shapes alone decide. */
@@ -66,8 +66,8 @@ template <class A> static inline A other_lane(A value, int step) {
     }
 }
 
-/* What `lanes` neighbouring threads have, joined, for all of them: a power of two up to 32, or all threads of the block,
-   full warps. Every thread of the block must call. */
+/* What `lanes` neighbouring threads have, joined, for all of them: a power of two up to 32, or all threads of the
+   block, full warps. Every thread of the block must call. */
 template <class A, class Join> static inline A join_lanes(A value, int lanes, Join join) {
     for (int step = (lanes < 32 ? lanes : 32) / 2; step; step /= 2) {
         const A other = other_lane(value, step);
@@ -84,8 +84,8 @@ template <class A, class Join> static inline A join_lanes(A value, int lanes, Jo
     return value;
 }
 
-/* What the threads of a block have for V columns each, joined over those with the same columns: `lanes` threads lie side
-   by side. All of them get the result. Every thread of the block must call. */
+/* What the threads of a block have for V columns each, joined over those with the same columns: `lanes` threads lie
+   side by side. All of them get the result. Every thread of the block must call. */
 template <int V, int threads, class A, class Join>
 static inline void join_tall(A (&mine)[V], int lanes, Join join) {
     __shared__ A all[threads][V];
@@ -160,9 +160,9 @@ struct ColumnJob {
     template <int V> static ColumnJob of(const Items& p) {
         ColumnJob job;
         const int lanes = int(p.lanes);
-        const int64_t across = (p.length + lanes - 1) / lanes, column = blockIdx.x % across * lanes + threadIdx.x % lanes;
-        const int64_t place = blockIdx.x / across / p.shares;
-        job.share = blockIdx.x / across % p.shares;
+        const int64_t across = (p.length + lanes - 1) / lanes, strip = blockIdx.x / across;
+        const int64_t column = blockIdx.x % across * lanes + threadIdx.x % lanes, place = strip / p.shares;
+        job.share = strip % p.shares;
         job.mine = column < p.length;
         job.leads = job.mine && threadIdx.x / lanes == 0;
         job.first = job.share * p.per_share;

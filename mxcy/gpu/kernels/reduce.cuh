@@ -1,7 +1,8 @@
 /* Reductions over any axes, with the operations of mxcy/ops/reduce.h.
 
-   MXCY_REDUCE(Op, Last, T, Out, V): by `rows` or by `columns`, V elements at once; if the results are shared, `join_shares`
-   makes them of the shares' totals. A thread adds at most RUN items in the narrower type of the operation's lanes. */
+   MXCY_REDUCE(Op, Last, T, Out, V): by `rows` or by `columns`, V elements at once; if the results are shared,
+   `join_shares` makes them of the shares' totals. A thread joins at most RUN items in the narrower type of the
+   operation's lanes. */
 #ifndef MXCY_GPU_REDUCE_CUH
 #define MXCY_GPU_REDUCE_CUH
 #include "mxcy/gpu/kernels/items.cuh"
