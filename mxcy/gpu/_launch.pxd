@@ -19,8 +19,12 @@ cdef struct Patch:                      # what a call puts into a parameter buff
     int at                              # in the buffer
     Py_ssize_t offset                   # from the tensor's address
 
-cdef struct Issue:                      # a launch; or with no function, a fill
+# A call of a library, of packed arguments: it issues to the stream. 0, or 1 with what went wrong in text.
+ctypedef int (*library_t)(int device, handle_t stream, const void* buffer, char* text, size_t room) noexcept nogil
+
+cdef struct Issue:                      # a launch, or a call of a library; with neither, a fill
     handle_t function
+    library_t library
     unsigned grid[3]
     unsigned block[3]
     unsigned shared

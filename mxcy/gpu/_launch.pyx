@@ -9,7 +9,7 @@ from mxcy.gpu._device cimport device_start, enter, failed, leave, stream_of
 from mxcy.gpu._driver cimport address_t, cu
 
 from mxcy.gpu import _module, compiler
-from mxcy.gpu.recipe import WORKSPACE, Fill, pack
+from mxcy.gpu.recipe import WORKSPACE, Fill, LibraryCall, pack
 
 cdef enum:
     ROOM = 4096                     # bytes of parameters that a launch can have
@@ -27,7 +27,7 @@ cdef class Recipe:
 
     Parameters
     ----------
-    items : list of Launch and Fill
+    items : list of Launch, Fill and LibraryCall
     device : int
     workspace : int
         Bytes that the launches share.
@@ -58,6 +58,9 @@ cdef int add_item(Issue* issue, item, int device) except -1:
     if isinstance(item, Fill):
         buffer, patches = pack([item.pointer])
         issue.size, issue.value = item.nbytes, item.value
+    elif isinstance(item, LibraryCall):
+        buffer, patches = pack(item.arguments)
+        issue.library, issue.size = <library_t><uintptr_t>item.ready(device), len(buffer)
     else:
         buffer, patches = pack(item.arguments)
         function = item.source
@@ -69,7 +72,7 @@ cdef int add_item(Issue* issue, item, int device) except -1:
         for i in range(3):
             issue.grid[i], issue.block[i] = item.grid[i], item.block[i]
     if len(buffer) > ROOM:
-        raise ValueError(f"{item.name}: {len(buffer)} bytes of parameters; at most {ROOM} are possible")
+        raise ValueError(f"{item}: {len(buffer)} bytes of parameters; at most {ROOM} are possible")
     data = bytes(buffer)
     issue.buffer = <char*>malloc(len(data) + 1)
     issue.patches = <Patch*>calloc(len(patches) + 1, sizeof(Patch))
@@ -109,7 +112,8 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
         return failed(issues.device, status, b"launching a kernel", call.error, sizeof(call.error))
     for i in range(issues.count):
         issue = &issues.items[i]
-        memcpy(buffer, issue.buffer, issue.size if issue.function != NULL else sizeof(address_t))
+        memcpy(buffer, issue.buffer, issue.size if issue.function != NULL or issue.library != NULL
+               else sizeof(address_t))
         for k in range(issue.n_patches):
             patch = &issue.patches[k]
             place = buffer + patch.at
@@ -127,7 +131,11 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
                 (<uint64_t*>place)[0] = call.counter
             else:
                 (<int*>place)[0] = call.train
-        if issue.function == NULL:
+        if issue.library != NULL:
+            if issue.library(issues.device, stream, buffer, call.error, sizeof(call.error)):
+                leave(issues.device, before)
+                return 1
+        elif issue.function == NULL:
             status = cu.fill((<address_t*>buffer)[0], issue.value, issue.size, stream)
         else:
             extra[0], extra[1], extra[2], extra[3] = BUFFER_POINTER, <void*>buffer, BUFFER_SIZE, <void*>&issue.size

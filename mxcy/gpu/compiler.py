@@ -7,7 +7,6 @@ compile once more). They may include the package's own headers and nothing else:
 import ctypes
 import functools
 import hashlib
-import importlib.util
 import os
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from mxcy.base import MXNetError
 from mxcy.gpu import _module
+from mxcy.gpu.libraries import candidates
 
 __all__ = ["compile_source", "function"]
 
@@ -40,15 +40,8 @@ class Nvrtc:
     @staticmethod
     def open():
         """The first of: ``MXCY_LIBNVRTC``, the wheel nvidia-cuda-nvrtc, what the system's loader finds."""
-        wanted = os.environ.get("MXCY_LIBNVRTC")
-        candidates = [wanted] if wanted else []
-        spec = importlib.util.find_spec("nvidia")
-        for folder in (spec.submodule_search_locations or [] if spec and not wanted else []):
-            candidates += sorted(map(str, Path(folder).glob("*/lib/libnvrtc.so.1?")), reverse=True)
-        if not wanted:
-            candidates += ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]
         problem = None
-        for name in candidates:
+        for name in candidates("MXCY_LIBNVRTC", "libnvrtc"):
             try:
                 return ctypes.CDLL(name)
             except OSError as error:

@@ -2,8 +2,8 @@
 
 A rule is a function of what it names: ``ins`` and ``outs`` (lists of `Array`: shape and dtype of the tensors),
 ``scratch`` (asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU) and the operator's parameters.
-It runs once for every signature; what it returns, a list of `Launch` and `Fill`, is packed and then issued at every
-call without Python.
+It runs once for every signature; what it returns, a list of `Launch`, `Fill` and `LibraryCall`, is packed and then
+issued at every call without Python.
 """
 import math
 from typing import Any, NamedTuple
@@ -12,7 +12,8 @@ import numpy as np
 
 from mxcy.dtype import NUMPY
 
-__all__ = ["COUNTER", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "Pointer", "blocks", "launch"]
+__all__ = ["COUNTER", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "LibraryCall", "Pointer",
+           "blocks", "launch"]
 
 #: Arguments that are known at the call only: the number of a scalar operator (double), Philox key and first counter
 #: (unsigned 64-bit), whether the call is in training mode (int).
@@ -71,6 +72,17 @@ class Fill(NamedTuple):
     pointer: Pointer
     nbytes: int
     value: int = 0
+
+
+class LibraryCall(NamedTuple):
+    """A call of a library, which issues something to a stream.
+
+    ``ready``, of the number of a device, gives the address of a function ``library_t`` (mxcy/gpu/_launch.pxd). It gets
+    the arguments as one struct, packed as those of a kernel.
+    """
+
+    ready: Any
+    arguments: tuple
 
 
 def launch(source, name, grid, block, *arguments, shared=0):

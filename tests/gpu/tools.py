@@ -73,10 +73,16 @@ def build_nvrtc():
                  [f'-DEMULATOR_FOLDER="{folder}"', f'-DCACHE_FOLDER="{BUILD / "kernels"}"', "-Wl,-soname,libnvrtc.so.13"])
 
 
+def build_cublas():
+    """The path of the stand-in for libcublas."""
+    return build([CHECKOUT / "tests/gpu/cublas/cublas.cpp"], "libcublas.so.13", ["-Wl,-soname,libcublas.so.13", "-ldl"])
+
+
 def standins():
     """What the environment must hold for mxcy to use the stand-ins."""
     flags = os.environ.get("CUDA_EMULATOR_FLAGS", "")          # what mxcy cannot know, and kernels depend on
     return {"MXCY_LIBCUDA": str(build_driver()), "MXCY_LIBNVRTC": str(build_nvrtc()),
+            "MXCY_LIBCUBLAS": str(build_cublas()),
             "MXCY_KERNEL_CACHE": str(BUILD / "cubins" / hashlib.sha256(flags.encode()).hexdigest()[:16])}
 
 

@@ -1,10 +1,13 @@
-"""Products of matrices, for all rules that need some."""
+"""Products of matrices, for all rules that need some: by cuBLAS where it is, else by our own kernels."""
+import os
 import struct
 from typing import NamedTuple
 
 import numpy as np
 
-from mxcy.gpu.recipe import Pointer, launch
+from mxcy.dtype import NUMPY
+from mxcy.gpu import _cublas
+from mxcy.gpu.recipe import LibraryCall, Pointer, launch
 from mxcy.ops.cuda.rules import C_TYPES, THREADS, grid
 
 __all__ = ["Matrix", "multiply"]
@@ -12,6 +15,13 @@ __all__ = ["Matrix", "multiply"]
 BLOCKS = 264                        # that keep a device busy: two for each multiprocessor of an H100
 FEW = 4                             # vectors that `dots` multiplies at once
 DEPTH = 256                         # elements that one block sums at least
+
+#: MXNet's variables: whether tensor cores may be used at all, and for float32 numbers, rounded to tf32.
+TENSOR_CORES = os.environ.get("MXNET_CUDA_ALLOW_TENSOR_CORE", "1") != "0"
+TF32 = TENSOR_CORES and os.environ.get("MXNET_CUDA_TENSOR_OP_MATH_ALLOW_CONVERSION", "0") == "1"
+SHORT = 69 - TENSOR_CORES           # CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_COMPUTE_32F
+#: How cuBLAS calls the dtypes that it takes, and what it computes them in: cudaDataType_t, cublasComputeType_t.
+LIBRARY = {"float32": (0, 77 if TF32 else 68), "float64": (1, 70), "float16": (2, SHORT), "bfloat16": (14, SHORT)}
 
 
 class Matrix(NamedTuple):
@@ -44,12 +54,32 @@ def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None):
 
     Returns
     -------
-    list of Launch
+    list of Launch and LibraryCall
     """
     if not m or not n or not batch:
         return []
     if k and (m <= FEW and b.transposed or n <= FEW and not a.transposed):
         return few(dtype, c, a, b, m, n, k, batch, bias)
+    if k and dtype in LIBRARY and max(m, n, k, batch, a.step, b.step) < 1 << 31 and _cublas.available():
+        return by_library(dtype, c, a, b, m, n, k, batch, bias)
+    return by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias)
+
+
+def by_library(dtype, c, a, b, m, n, k, batch, bias):
+    """cuBLAS computes columns first, so it is asked for the transpose: ``c.T = b.T a.T``."""
+    start = []
+    if bias is not None:
+        count = 16 // NUMPY[dtype].itemsize
+        source = f'#include "mxcy/gpu/kernels/product.cuh"\nMXCY_REPEAT({C_TYPES[dtype]})\n'
+        start = [launch(source, "repeat", grid(-(-batch * m * n // count)), THREADS, c, bias, n, batch * m * n)]
+    kind, compute = LIBRARY[dtype]
+    numbers = struct.pack("3q12i", k * n, m * k, m * n, b.transposed, a.transposed, n, m, k, b.step, a.step, n, batch,
+                          kind, compute, bias is not None)
+    return [*start, LibraryCall(_cublas.ready, (c, b.pointer, a.pointer, numbers))]
+
+
+def by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias):
+    """Our own kernels."""
     tile = tile_size(m, n, batch)
     tiles = -(-m // tile) * -(-n // tile) * batch
     parts = max(min(BLOCKS // tiles, k // DEPTH), 1)
