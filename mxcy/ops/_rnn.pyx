@@ -99,7 +99,7 @@ def pack(params):
 
 cdef struct Sizes:                      # of a call, in elements
     Py_ssize_t steps, batch, features, hidden, units, gates, layers, directions, rows, out_row
-    bint has_cells, has_extra, by_length
+    bint has_cells, has_extra, has_projection, by_length
     Py_ssize_t gates_size, extra_size, out_size
 
 
@@ -108,7 +108,8 @@ cdef void measure(Sizes* s, const Params* p, const Tensor* data) noexcept nogil:
     s.hidden, s.units = p.hidden, p.projection or p.hidden
     s.gates, s.layers, s.directions = gate_count(<int>p.mode) * p.hidden, p.layers, p.directions
     s.rows, s.out_row = s.steps * s.batch, s.directions * s.units
-    s.has_cells, s.has_extra, s.by_length = p.mode == LSTM, p.mode == LSTM or p.mode == GRU, p.by_length
+    s.has_cells, s.has_extra = p.mode == LSTM, p.mode == LSTM or p.mode == GRU
+    s.has_projection, s.by_length = p.projection != 0, p.by_length
     s.gates_size, s.extra_size = s.rows * s.gates, s.rows * s.hidden if s.has_extra else 0
     s.out_size = s.rows * s.out_row
 
@@ -120,7 +121,7 @@ cdef Py_ssize_t inputs_of(const Sizes* s, Py_ssize_t layer) noexcept nogil:
 
 cdef Py_ssize_t weights_size(const Sizes* s, Py_ssize_t layer) noexcept nogil:
     """Of one direction of a layer, without biases."""
-    return s.gates * (inputs_of(s, layer) + s.units) + (s.hidden * s.units if s.units != s.hidden else 0)
+    return s.gates * (inputs_of(s, layer) + s.units) + (s.hidden * s.units if s.has_projection else 0)
 
 
 cdef Py_ssize_t weights_at(const Sizes* s, Py_ssize_t layer, Py_ssize_t direction) noexcept nogil:
@@ -244,10 +245,9 @@ cdef int run_forward(const Tensor* inputs, Tensor* outputs, Call* call, real* ki
     cdef real* out = <real*>outputs[0].data
     cdef const real* h0 = <const real*>inputs[2].data
     cdef const real* c0 = <const real*>inputs[3].data if s.has_cells else NULL
-    cdef bint has_projection = p.projection != 0
     cdef Py_ssize_t recurrent = packed_size(kind, s.units, s.gates)
-    cdef Py_ssize_t projection = packed_size(kind, s.hidden, s.units) if has_projection else 0
-    cdef Py_ssize_t wide = s.batch * s.hidden if has_projection else 0
+    cdef Py_ssize_t projection = packed_size(kind, s.hidden, s.units) if s.has_projection else 0
+    cdef Py_ssize_t wide = s.batch * s.hidden if s.has_projection else 0
     cdef Py_ssize_t dropped = s.out_size if p.p > 0 and s.layers > 1 else 0
     cdef Py_ssize_t each = recurrent + projection + s.batch * s.gates + wide
     cdef real* scratch = <real*>scratch_new((s.directions * each + dropped) * sizeof(real) + s.batch * sizeof(Py_ssize_t) + 64)
@@ -284,7 +284,7 @@ cdef int run_forward(const Tensor* inputs, Tensor* outputs, Call* call, real* ki
             failed |= product[real](False, True, s.rows, s.gates, k, x, k, weight, k, 0, sweep.gates, threads)
             pack_weights(place_at, weight + s.gates * k, s.units, s.gates, True, threads)
             sweep.recurrent = place_at
-            if has_projection:
+            if s.has_projection:
                 pack_weights(place_at + recurrent, weight + s.gates * (k + s.units), s.hidden, s.units, True, threads)
                 sweep.projection = place_at + recurrent
             sweep.part = place_at + recurrent + projection
@@ -330,12 +330,12 @@ cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* k
     cdef real* out = <real*>inputs[call.n_inputs - 2].data
     cdef real* reserve = <real*>inputs[call.n_inputs - 1].data
     cdef real* grads = <real*>outputs[1].data
-    cdef bint has_projection = p.projection != 0, has_two = p.mode == GRU
+    cdef bint has_two = p.mode == GRU
     cdef Py_ssize_t recurrent = packed_size(kind, s.gates, s.units)
-    cdef Py_ssize_t projection = packed_size(kind, s.units, s.hidden) if has_projection else 0
-    cdef Py_ssize_t states = s.rows * (max(s.units, s.hidden) if has_projection else s.units)
+    cdef Py_ssize_t projection = packed_size(kind, s.units, s.hidden) if s.has_projection else 0
+    cdef Py_ssize_t states = s.rows * (max(s.units, s.hidden) if s.has_projection else s.units)
     cdef Py_ssize_t each = (recurrent + projection + s.gates_size * (2 if has_two else 1) + s.rows * s.units
-                            + s.batch * (s.units + (s.hidden if has_projection else 0)))
+                            + s.batch * (s.units + (s.hidden if s.has_projection else 0)))
     cdef Py_ssize_t between = s.out_size if s.layers > 1 else 0
     cdef real* scratch = <real*>scratch_new((s.directions * each + states + 3 * between) * sizeof(real)
                                             + s.batch * sizeof(Py_ssize_t) + 64)
@@ -380,7 +380,7 @@ cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* k
             pack_weights(at, weight + s.gates * k, s.gates, s.units, False, threads)
             sweep.recurrent = at
             at += recurrent
-            if has_projection:
+            if s.has_projection:
                 pack_weights(at, weight + s.gates * (k + s.units), s.units, s.hidden, False, threads)
                 sweep.projection = at
                 at += projection
@@ -407,7 +407,7 @@ cdef int run_backward(const Tensor* inputs, Tensor* outputs, Call* call, real* k
                 states_before(sweep, states_at, t)
             failed |= product[real](True, False, s.gates, s.units, s.rows, sweep.g_h, s.gates, states_at, s.units, 0,
                                     grad + s.gates * k, threads)
-            if has_projection:
+            if s.has_projection:
                 for t in prange(s.steps, num_threads=threads, schedule="static", use_threads_if=threads > 1):
                     projected(sweep, states_at, t)
                 failed |= product[real](True, False, s.units, s.hidden, s.rows, sweep.g_units, s.units, states_at,

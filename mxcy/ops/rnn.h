@@ -1,24 +1,18 @@
-/* Recurrent cells: what one step does to the rows of a batch, and the sweeps over the steps of one direction of a layer.
+/* Recurrent layers on the CPU: the sweeps over the steps of one direction of a layer; its cells are in rnn_cell.h.
  *
- * The products of the inputs with their weights are done before, for all steps at once. Rows do not depend on each other,
- * so a sweep takes a range of them and threads share the batch. MXNet's order of gates: i f g o of the LSTM, r z n of the GRU.
+ * The products of the inputs with their weights are done before, for all steps at once. Rows do not depend on each
+ * other, so a sweep takes a range of them and threads share the batch.
  */
 #ifndef MXCY_OPS_RNN_H
 #define MXCY_OPS_RNN_H
 #include <string.h>
 #include "mxcy/ops/panels.h"
-#include "mxcy/ops/vmath.h"
+#include "mxcy/ops/rnn_cell.h"
 
 namespace mxcy_rnn {
 
-enum Mode { RELU, TANH, LSTM, GRU };
-
-static inline ptrdiff_t gate_count(int mode) { return mode == LSTM ? 4 : mode == GRU ? 3 : 1; }
-
-template <class T> struct Sweep {                   /* one direction of one layer */
-    int mode, reverse;
-    int clip, clip_nan;                             /* the LSTM's cells, to low .. high */
-    T low, high;
+template <class T> struct Sweep : Bounds<T> {       /* one direction of one layer */
+    int mode, reverse, clip;
     ptrdiff_t steps, batch, hidden;
     ptrdiff_t units;                                /* of h: hidden, or the size of the LSTM's projection */
     ptrdiff_t out_row;                              /* elements from sample to sample of the layer's output */
@@ -38,60 +32,45 @@ template <class T> struct Sweep {                   /* one direction of one laye
     T *g_units;                                     /* (steps, batch, units): gradients of h */
 };
 
-template <class T> static inline T sigmoid(T x) { return 1 / (1 + mxcy::exp(-x)); }
-
-template <class T>
-static void lstm(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, const T *old, T *cell, T *keep,
-                 T *__restrict h) {
+template <bool clip, class T>
+static void lstm_row(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, const T *old, T *cell, T *keep,
+                     T *__restrict h) {
     const ptrdiff_t n = s->hidden;
     const T *__restrict x = s->bias_x, *__restrict b = s->bias_h;
-    const T low = s->low, high = s->high;
+    const Bounds<T> bounds = *s;
 #pragma omp simd
     for (ptrdiff_t j = 0; j < n; j++) {
-        T i = sigmoid(gates[j] + part[j] + x[j] + b[j]);
-        T f = sigmoid(gates[n + j] + part[n + j] + x[n + j] + b[n + j]);
-        T g = mxcy::tanh(gates[2 * n + j] + part[2 * n + j] + x[2 * n + j] + b[2 * n + j]);
-        T o = sigmoid(gates[3 * n + j] + part[3 * n + j] + x[3 * n + j] + b[3 * n + j]);
-        T c = f * old[j] + i * g;
-        if (s->clip) {
-            T bounded = c < low ? low : c > high ? high : c;
-            c = s->clip_nan && c != c ? low : bounded;
-        }
-        gates[j] = i, gates[n + j] = f, gates[2 * n + j] = g, gates[3 * n + j] = o;
-        cell[j] = keep[j] = c;
-        h[j] = o * mxcy::tanh(c);
+        const Lstm<T> now = lstm<clip>(
+            gates[j] + part[j] + x[j] + b[j], gates[n + j] + part[n + j] + x[n + j] + b[n + j],
+            gates[2 * n + j] + part[2 * n + j] + x[2 * n + j] + b[2 * n + j],
+            gates[3 * n + j] + part[3 * n + j] + x[3 * n + j] + b[3 * n + j], old[j], bounds);
+        gates[j] = now.i, gates[n + j] = now.f, gates[2 * n + j] = now.g, gates[3 * n + j] = now.o;
+        cell[j] = keep[j] = now.c;
+        h[j] = now.h;
     }
 }
 
 template <class T>
-static void gru(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, T *__restrict extra,
-                T *__restrict h) {
+static void gru_row(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, T *__restrict extra,
+                    T *__restrict h) {
     const ptrdiff_t n = s->hidden;
     const T *__restrict x = s->bias_x, *__restrict b = s->bias_h;
 #pragma omp simd
     for (ptrdiff_t j = 0; j < n; j++) {
-        T r = sigmoid(gates[j] + part[j] + x[j] + b[j]);
-        T z = sigmoid(gates[n + j] + part[n + j] + x[n + j] + b[n + j]);
-        T of_h = part[2 * n + j] + b[2 * n + j];
-        T candidate = mxcy::tanh(gates[2 * n + j] + x[2 * n + j] + r * of_h);
-        gates[j] = r, gates[n + j] = z, gates[2 * n + j] = candidate;
+        const T of_h = part[2 * n + j] + b[2 * n + j];
+        const Gru<T> now = gru(gates[j] + part[j] + x[j] + b[j], gates[n + j] + part[n + j] + x[n + j] + b[n + j],
+                               gates[2 * n + j] + x[2 * n + j], of_h, h[j]);
+        gates[j] = now.r, gates[n + j] = now.z, gates[2 * n + j] = now.n;
         extra[j] = of_h;
-        h[j] = (1 - z) * candidate + z * h[j];
+        h[j] = now.h;
     }
 }
 
-template <class T>
-static void plain(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, T *__restrict h) {
+template <int mode, class T>
+static void plain_row(const Sweep<T> *s, T *__restrict gates, const T *__restrict part, T *__restrict h) {
     const T *__restrict x = s->bias_x, *__restrict b = s->bias_h;
-    if (s->mode == TANH)
 #pragma omp simd
-        for (ptrdiff_t j = 0; j < s->hidden; j++) h[j] = gates[j] = mxcy::tanh(gates[j] + part[j] + x[j] + b[j]);
-    else
-#pragma omp simd
-        for (ptrdiff_t j = 0; j < s->hidden; j++) {
-            T a = gates[j] + part[j] + x[j] + b[j];
-            h[j] = gates[j] = a > 0 ? a : 0;
-        }
+    for (ptrdiff_t j = 0; j < s->hidden; j++) h[j] = gates[j] = plain<mode>(gates[j] + part[j] + x[j] + b[j]);
 }
 
 template <class T> static inline bool is_padding(const Sweep<T> *s, ptrdiff_t t, ptrdiff_t n) {
@@ -111,9 +90,13 @@ template <class T> void forward(const Sweep<T> *s, ptrdiff_t begin, ptrdiff_t en
             T *gates = s->gates + (t * s->batch + n) * wide, *extra = s->extra + (t * s->batch + n) * hidden;
             T *h = s->projection ? s->wide + n * hidden : s->h + n * units;
             const T *part = s->part + n * wide;
-            if (s->mode == LSTM) lstm(s, gates, part, s->c + n * hidden, s->c + n * hidden, extra, h);
-            else if (s->mode == GRU) gru(s, gates, part, extra, h);
-            else plain(s, gates, part, h);
+            if (s->mode == LSTM) {
+                T *c = s->c + n * hidden;
+                if (s->clip) lstm_row<true>(s, gates, part, c, c, extra, h);
+                else lstm_row<false>(s, gates, part, c, c, extra, h);
+            } else if (s->mode == GRU) gru_row(s, gates, part, extra, h);
+            else if (s->mode == TANH) plain_row<TANH>(s, gates, part, h);
+            else plain_row<RELU>(s, gates, part, h);
         }
         if (s->projection)                          /* the gates are used up: their scratch takes the projected rows */
             mxcy_panels::multiply(s->part + begin * wide, wide, s->wide + begin * hidden, hidden, s->projection, rows, hidden,
@@ -133,49 +116,40 @@ template <class T> void forward(const Sweep<T> *s, ptrdiff_t begin, ptrdiff_t en
 /* -- backward ---------------------------------------------------------------------------------------------------------- */
 
 /* g: gradient of o tanh(c); dc: of the cell, in and out. */
-template <class T>
-static void lstm_backward(const Sweep<T> *s, const T *__restrict gates, const T *__restrict cell, const T *__restrict old,
-                          const T *__restrict g, T *__restrict dc, T *__restrict out) {
+template <bool clip, class T>
+static void lstm_row_back(const Sweep<T> *s, const T *__restrict gates, const T *__restrict cell,
+                          const T *__restrict old, const T *__restrict g, T *__restrict dc, T *__restrict out) {
     const ptrdiff_t n = s->hidden;
-    const T low = s->low, high = s->high;
+    const Bounds<T> bounds = *s;
 #pragma omp simd
     for (ptrdiff_t j = 0; j < n; j++) {
-        T i = gates[j], f = gates[n + j], candidate = gates[2 * n + j], o = gates[3 * n + j], t = mxcy::tanh(cell[j]);
-        T d = dc[j] + g[j] * o * (1 - t * t);
-        if (s->clip) d = cell[j] > low && cell[j] < high ? d : 0;
-        out[j] = d * candidate * i * (1 - i);
-        out[n + j] = d * old[j] * f * (1 - f);
-        out[2 * n + j] = d * i * (1 - candidate * candidate);
-        out[3 * n + j] = g[j] * t * o * (1 - o);
-        dc[j] = d * f;
+        const LstmGradient<T> d = lstm_gradient<clip>(gates[j], gates[n + j], gates[2 * n + j], gates[3 * n + j],
+                                                      cell[j], old[j], g[j], dc[j], bounds);
+        out[j] = d.i, out[n + j] = d.f, out[2 * n + j] = d.g, out[3 * n + j] = d.o;
+        dc[j] = d.old;
     }
 }
 
 /* g: gradient of h; direct: its part that goes straight to the last h. */
 template <class T>
-static void gru_backward(const Sweep<T> *s, const T *__restrict gates, const T *__restrict of_h, const T *__restrict old,
-                         const T *__restrict g, T *__restrict direct, T *__restrict to_x, T *__restrict to_h) {
+static void gru_row_back(const Sweep<T> *s, const T *__restrict gates, const T *__restrict of_h,
+                         const T *__restrict old, const T *__restrict g, T *__restrict direct, T *__restrict to_x, T *__restrict to_h) {
     const ptrdiff_t n = s->hidden;
 #pragma omp simd
     for (ptrdiff_t j = 0; j < n; j++) {
-        T r = gates[j], z = gates[n + j], candidate = gates[2 * n + j];
-        T d = g[j] * (1 - z) * (1 - candidate * candidate);
-        to_h[j] = to_x[j] = d * of_h[j] * r * (1 - r);
-        to_h[n + j] = to_x[n + j] = g[j] * (old[j] - candidate) * z * (1 - z);
-        to_x[2 * n + j] = d;
-        to_h[2 * n + j] = d * r;
-        direct[j] = g[j] * z;
+        const GruGradient<T> d = gru_gradient(gates[j], gates[n + j], gates[2 * n + j], of_h[j], old[j], g[j]);
+        to_h[j] = to_x[j] = d.r;
+        to_h[n + j] = to_x[n + j] = d.z;
+        to_x[2 * n + j] = d.of_x;
+        to_h[2 * n + j] = d.of_h;
+        direct[j] = d.old;
     }
 }
 
-template <class T>
-static void plain_backward(const Sweep<T> *s, const T *__restrict h, const T *__restrict g, T *__restrict out) {
-    if (s->mode == TANH)
+template <int mode, class T>
+static void plain_row_back(const Sweep<T> *s, const T *__restrict h, const T *__restrict g, T *__restrict out) {
 #pragma omp simd
-        for (ptrdiff_t j = 0; j < s->hidden; j++) out[j] = g[j] * (1 - h[j] * h[j]);
-    else
-#pragma omp simd
-        for (ptrdiff_t j = 0; j < s->hidden; j++) out[j] = h[j] > 0 ? g[j] : 0;
+    for (ptrdiff_t j = 0; j < s->hidden; j++) out[j] = plain_gradient<mode>(h[j], g[j]);
 }
 
 /* The state before step t of sample n: the initial one, or what the step before left, `row` elements apart. */
@@ -233,12 +207,15 @@ template <class T> void backward(const Sweep<T> *s, ptrdiff_t begin, ptrdiff_t e
             if (is_padding(s, t, n)) {
                 memset(to_x, 0, wide * sizeof(T));
                 if (to_h != to_x) memset(to_h, 0, wide * sizeof(T));
-            } else if (s->mode == LSTM)
-                lstm_backward(s, gates, extra, before(s, t, n, s->c0, hidden, s->extra, hidden), g, s->c + n * hidden, to_x);
-            else if (s->mode == GRU)
-                gru_backward(s, gates, extra, before(s, t, n, s->h0, units, s->out, s->out_row), g, s->h + n * units, to_x,
-                             to_h);
-            else plain_backward(s, gates, g, to_x);
+            } else if (s->mode == LSTM) {
+                const T *old = before(s, t, n, s->c0, hidden, s->extra, hidden);
+                if (s->clip) lstm_row_back<true>(s, gates, extra, old, g, s->c + n * hidden, to_x);
+                else lstm_row_back<false>(s, gates, extra, old, g, s->c + n * hidden, to_x);
+            } else if (s->mode == GRU)
+                gru_row_back(s, gates, extra, before(s, t, n, s->h0, units, s->out, s->out_row), g, s->h + n * units,
+                             to_x, to_h);
+            else if (s->mode == TANH) plain_row_back<TANH>(s, gates, g, to_x);
+            else plain_row_back<RELU>(s, gates, g, to_x);
         }
         mxcy_panels::multiply(s->part + begin * units, units, s->g_h + (first + begin) * wide, wide, s->recurrent, rows, wide,
                               units);

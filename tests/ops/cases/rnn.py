@@ -64,7 +64,7 @@ def case(mode, layers=1, *, steps=3, batch=2, features=4, hidden=3, slack=8., **
     gates, size = GATES[mode] * hidden, 0
     for layer in range(layers):
         inputs = directions * units if layer else features
-        size += directions * (gates * (inputs + units + 2) + (units * hidden if units != hidden else 0))
+        size += directions * (gates * (inputs + units + 2) + (units * hidden if "projection_size" in params else 0))
     inputs = [normal(steps, batch, features), normal(size), normal(layers * directions, batch, units)]
     if mode == "lstm":
         inputs.append(normal(layers * directions, batch, hidden))
@@ -81,6 +81,7 @@ CASES = [
       for mode in ("rnn_tanh", "lstm", "gru")],
     case("lstm", 2),
     case("lstm", 2, projection_size=2, bidirectional=True, state_outputs=True),
+    case("lstm", projection_size=3),
     case("lstm", lstm_state_clip_min=-.4, lstm_state_clip_max=.5, state_outputs=True),
     case("gru", batch=1, steps=1, features=1),
     Case("_rnn_param_concat", [normal(6), normal(1), normal(4)], {"dim": 0}, lambda *parts, dim: np.concatenate(parts)),
