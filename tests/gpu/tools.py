@@ -133,3 +133,7 @@ class Nvrtc:
             return None if status else self.read(program, "CUBIN"), log
         finally:
             self.library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+if __name__ == "__main__":                      # env $(python -m tests.gpu.tools) python program.py
+    print(*(f"{name}={value}" for name, value in standins().items()))
