@@ -92,8 +92,9 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     """
     typed = lower(graph, types)
     predicts = not grads and not train
-    device = ctx.device_id if ctx is not None and ctx.device_type == "gpu" else HOST
-    if device != HOST:
+    gpu = ctx is not None and ctx.device_type == "gpu"
+    device = ctx.device_id if gpu else HOST
+    if gpu:
         typed = simplify(typed, train)
     elif predicts:
         typed = fuse_convolutions(channels_last(simplify(typed, train)))
@@ -123,12 +124,11 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     if predicts:
         before, joint = split_constant(joint, frozenset(parameters))
         if before is not None:
-            before = fuse_pointwise(before) if device == HOST else before
+            before = fuse_pointwise(before, gpu=gpu)
             prepare = build(before, variables, len(before.heads), [], [], False, device)
             variables += [f"_prepared{i}" for i in range(len(before.heads))]
-    if device == HOST:
-        joint = split_bias(joint)
-        joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
+    joint = split_bias(joint, gpu)
+    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes), gpu)
     program = build(joint, variables, n_outputs, list(given), wanted, train, device)
     program.prepare = prepare
     return program
