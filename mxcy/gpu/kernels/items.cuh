@@ -15,6 +15,8 @@
 
 namespace mxcy {
 
+enum { THREADS = 256 };                     /* of a block that works on columns */
+
 struct Items {
     Walk<1> kept, repeated;                 /* strides in elements */
     int64_t length, count, outputs;         /* outputs: places of `kept` */
@@ -65,6 +67,10 @@ template <class A> static inline A other_lane(A value, int step) {
         return value;
     }
 }
+
+struct Plus {
+    template <class W> W operator()(W a, W b) const { return a + b; }
+};
 
 /* What `lanes` neighbouring threads have, joined, for all of them: a power of two up to 32, or all threads of the
    block, full warps. Every thread of the block must call. */
@@ -171,6 +177,49 @@ struct ColumnJob {
         job.base = offset(p.kept, place) + column * V;
         return job;
     }
+};
+
+/* What V packs of a thread hold, joined with those of the others: one result of a row, or V of columns. */
+template <bool ROWS, int V, class A, class Join> static inline void join_packs(A (&mine)[V], int lanes, Join join) {
+    if constexpr (ROWS) {
+#pragma unroll
+        for (int v = 1; v < V; v++) mine[0] = join(mine[0], mine[v]);
+        mine[0] = join_lanes(mine[0], lanes, join);
+    } else {
+        for (int v = 0; v < V; v++) {
+            A one[1] = {mine[v]};
+            join_tall<1, THREADS>(one, lanes, join);
+            mine[v] = one[0];
+        }
+    }
+}
+
+template <bool ROWS, int V> static inline auto job_of(const Items& p) {
+    if constexpr (ROWS) return RowJob(p);
+    else return ColumnJob::of<V>(p);
+}
+
+/* each(offset) for the packs of a job that are this thread's. */
+template <bool ROWS, int V, class Job, class Each>
+static inline void each_pack(const Items& p, const Job& job, Each each) {
+    if constexpr (ROWS) each_item<V>(p, job.base, job.first, job.last, each);
+    else each_row(p, job.base, job.first, job.last, THREADS / int(p.lanes), each);
+}
+
+/* A column and the threads of a block that work on it: `lanes` columns lie side by side. */
+struct Column {
+    int64_t first, step, n;                 /* its elements */
+    int64_t index;
+    int y, tall;
+
+    Column(int64_t columns, int64_t n, int64_t inner, int lanes) : step(inner), n(n) {
+        y = threadIdx.x / lanes;
+        tall = THREADS / lanes;
+        index = int64_t(blockIdx.x) * lanes + threadIdx.x % lanes;
+        if (index >= columns) index = 0, this->n = 0;
+        first = quotient(index, inner) * n * inner + remainder(index, inner);
+    }
+    int64_t at(int64_t k) const { return first + k * step; }
 };
 
 }  // namespace mxcy

@@ -10,7 +10,7 @@
 
 namespace mxcy {
 
-enum { REDUCE_THREADS = 256, RUN = 256 };
+enum { RUN = 256 };
 
 template <class T> using total_t = typename mxcy_reduce::Total<wide_t<T>>::type;
 
@@ -63,7 +63,7 @@ template <class Op, class Last, class T, class Out, int V>
 static inline void reduce_columns(Out* out, total_t<T>* parts, const T* x, const Items& p, int64_t count) {
     typedef total_t<T> A;
     const ColumnJob job = ColumnJob::of<V>(p);
-    const int tall = REDUCE_THREADS / int(p.lanes);
+    const int tall = THREADS / int(p.lanes);
     const bool aligned = is_aligned<V>(x);
     Lanes<Op, T, V> lanes;
     for (int64_t first = job.first, step = RUN * tall; first < job.last; first += step) {
@@ -71,7 +71,7 @@ static inline void reduce_columns(Out* out, total_t<T>* parts, const T* x, const
         each_row(p, job.base, first, last, tall, [&](int64_t at) { lanes.add(load_pack<V>(x + at, aligned)); });
         lanes.flush();
     }
-    join_tall<V, REDUCE_THREADS>(lanes.total, int(p.lanes), [](A a, A b) { return Op::join(a, b); });
+    join_tall<V, THREADS>(lanes.total, int(p.lanes), [](A a, A b) { return Op::join(a, b); });
     const int64_t size = p.outputs * p.length * V;
     if (job.leads)
         for (int v = 0; v < V; v++)

@@ -12,7 +12,7 @@
 
 namespace mxcy {
 
-enum { SOFTMAX_THREADS = 256, CHUNK = 4 };
+enum { CHUNK = 4 };
 
 template <class L> static inline int64_t valid_elements(const L* length, int64_t row, int64_t n) {
     if (!length) return n;
@@ -20,9 +20,6 @@ template <class L> static inline int64_t valid_elements(const L* length, int64_t
     return valid < 0 ? 0 : valid < n ? valid : n;
 }
 
-struct Plus {
-    template <class W> W operator()(W a, W b) const { return a + b; }
-};
 struct Larger {
     template <class W> W operator()(W a, W b) const { return mxcy_reduce::Max::join(a, b); }
 };
@@ -137,22 +134,6 @@ static inline void softmax_rows(Y* out, const X* x, const L* length, int64_t row
     }
 }
 
-/* A column and the threads of a block that work on it: `lanes` columns lie side by side. */
-struct Column {
-    int64_t first, step, n;                 /* its elements */
-    int64_t index;
-    int y, tall;
-
-    Column(int64_t columns, int64_t n, int64_t inner, int lanes) : step(inner), n(n) {
-        y = threadIdx.x / lanes;
-        tall = SOFTMAX_THREADS / lanes;
-        index = int64_t(blockIdx.x) * lanes + threadIdx.x % lanes;
-        if (index >= columns) index = 0, this->n = 0;
-        first = quotient(index, inner) * n * inner + remainder(index, inner);
-    }
-    int64_t at(int64_t k) const { return first + k * step; }
-};
-
 template <bool LOG, class X, class Y, class L>
 static inline void softmax_columns(Y* out, const X* x, const L* length, int64_t columns, int64_t n, int64_t inner,
                                    double factor, int64_t lanes) {
@@ -168,7 +149,7 @@ static inline void softmax_columns(Y* out, const X* x, const L* length, int64_t 
             value[c] = k + c * column.tall < valid ? widen(x[column.at(k + c * column.tall)]) * scale : -INF<W>;
         mine[0].add(value);
     }
-    join_tall<1, SOFTMAX_THREADS>(mine, int(lanes), JoinExponentials());
+    join_tall<1, THREADS>(mine, int(lanes), JoinExponentials());
     const W last = LOG ? W(std::log(mine[0].sum)) : 1 / mine[0].sum;
 #pragma unroll 4
     for (int64_t k = column.y; k < column.n; k += column.tall)
@@ -220,7 +201,7 @@ static inline void softmax_columns_backward(T* out, const T* g, const T* y, cons
         const W wide = widen(g[column.at(k)]);
         sum[0] += LOG ? wide : wide * widen(y[column.at(k)]);
     }
-    join_tall<1, SOFTMAX_THREADS>(sum, int(lanes), Plus());
+    join_tall<1, THREADS>(sum, int(lanes), Plus());
 #pragma unroll 4
     for (int64_t k = column.y; k < column.n; k += column.tall) {
         const int64_t at = column.at(k);

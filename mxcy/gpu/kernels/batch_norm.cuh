@@ -1,0 +1,221 @@
+/* Batch normalisation: statistics of channels, their use, and the gradients.
+
+   The elements of a channel lie in rows (ROWS), or the channels are the last axis. Blocks find the moments
+   or the sums of shares of channels; then a warp joins those of each channel, in float64. */
+#ifndef MXCY_GPU_BATCH_NORM_CUH
+#define MXCY_GPU_BATCH_NORM_CUH
+#include <cmath>
+#include "mxcy/gpu/kernels/items.cuh"
+#include "mxcy/ops/norm.h"
+
+namespace mxcy {
+
+using mxcy_norm::Moments;
+
+struct BatchNorm {
+    double eps, momentum;
+    int64_t channels, elements;             /* elements: of a channel */
+    int64_t fix_gamma, batch;               /* batch: statistics are those of the batch, not the moving ones */
+};
+
+struct JoinMoments {
+    Moments operator()(Moments a, const Moments& b) const {
+        if (b.count > 0) a.join(b.count, b.mean, b.squares);
+        return a;
+    }
+};
+
+/* Sums of the distances from the first element, so that a large mean costs no digits. */
+template <class W> struct Distances {
+    W first, sum, squares;
+    int64_t count;
+
+    void add(W x) {
+        if (count++ == 0) first = x;
+        const W distance = x - first;
+        sum += distance;
+        squares += distance * distance;
+    }
+    Moments moments() const {
+        if (count == 0) return {0, 0, 0};
+        const double n = double(count), rest = double(squares) - double(sum) * double(sum) / n;
+        return {n, double(first) + double(sum) / n, rest > 0 ? rest : 0};
+    }
+};
+
+/* Of a gradient: its sum, and that of its products with the distances from the mean. */
+struct Products {
+    double sum, product;
+};
+struct JoinProducts {
+    Products operator()(Products a, const Products& b) const { return {a.sum + b.sum, a.product + b.product}; }
+};
+
+/* parts: by channel, then by share. */
+template <bool ROWS, int V, class X>
+static inline void channel_moments(Moments* parts, const X* x, const Items& p, const BatchNorm& norm, int train) {
+    typedef wide_t<X> W;
+    if (!train || !norm.batch) return;
+    const auto job = job_of<ROWS, V>(p);
+    const bool aligned = is_aligned<V>(x);
+    Distances<W> near[V] = {};
+    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+        const Pack<X, V> pack = load_pack<V>(x + at, aligned);
+#pragma unroll
+        for (int v = 0; v < V; v++) near[v].add(widen(pack.item[v]));
+    });
+    Moments moments[V];
+#pragma unroll
+    for (int v = 0; v < V; v++) moments[v] = near[v].moments();
+    join_packs<ROWS>(moments, int(p.lanes), JoinMoments());
+    if (job.leads)
+        for (int v = 0; v < (ROWS ? 1 : V); v++) parts[(job.output + v) * p.shares + job.share] = moments[v];
+}
+
+/* The shares of a channel joined by a warp, for all its threads. */
+template <class A, class Join> static inline A join_shares(const A* parts, int64_t shares, A start, Join join) {
+    for (int64_t share = threadIdx.x % 32; share < shares; share += 32) start = join(start, parts[share]);
+    return join_lanes(start, 32, join);
+}
+
+template <class W>
+static inline void statistics(W* mean, W* scale, const W* moving_mean, const W* moving_var, const Moments* parts,
+                              int64_t shares, const BatchNorm& norm, int train) {
+    const int64_t c = first_item() / 32;
+    if (c >= norm.channels) return;
+    const bool batch = train && norm.batch;
+    const Moments moments = join_shares(parts + c * shares, batch ? shares : 0, Moments{0, 0, 0}, JoinMoments());
+    if (threadIdx.x % 32) return;
+    mean[c] = batch ? W(moments.mean) : moving_mean[c];
+    scale[c] = W(1 / sqrt((batch ? moments.squares / moments.count : double(moving_var[c])) + norm.eps));
+}
+
+template <bool ROWS, int V, class X>
+static inline void batch_normalize(X* y, const X* x, const wide_t<X>* gamma, const wide_t<X>* beta,
+                                   const wide_t<X>* mean, const wide_t<X>* scale, const Items& p,
+                                   const BatchNorm& norm) {
+    typedef wide_t<X> W;
+    const auto job = job_of<ROWS, V>(p);
+    if (!job.mine) return;
+    const bool aligned = is_aligned<V>(x) && is_aligned<V>(y);
+    W centre[V], factor[V], shift[V];
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const int64_t c = ROWS ? remainder(job.output, norm.channels) : job.output + v;
+        centre[v] = mean[c];
+        factor[v] = norm.fix_gamma ? scale[c] : scale[c] * gamma[c];
+        shift[v] = beta[c];
+    }
+    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+        Pack<X, V> pack = load_pack<V>(x + at, aligned);
+#pragma unroll
+        for (int v = 0; v < V; v++) pack.item[v] = narrow<X>((widen(pack.item[v]) - centre[v]) * factor[v] + shift[v]);
+        store_pack<V>(y + at, pack, aligned);
+    });
+}
+
+template <bool ROWS, int V, class X>
+static inline void channel_products(Products* parts, const X* g, const X* x, const wide_t<X>* mean, const Items& p) {
+    typedef wide_t<X> W;
+    const auto job = job_of<ROWS, V>(p);
+    const bool aligned = is_aligned<V>(g) && is_aligned<V>(x);
+    W centre[V], sum[V] = {}, product[V] = {};
+#pragma unroll
+    for (int v = 0; v < V; v++) centre[v] = job.mine ? mean[job.output + (ROWS ? 0 : v)] : W(0);
+    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+        const Pack<X, V> gs = load_pack<V>(g + at, aligned), xs = load_pack<V>(x + at, aligned);
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            const W gradient = widen(gs.item[v]);
+            sum[v] += gradient;
+            product[v] += gradient * (widen(xs.item[v]) - centre[v]);
+        }
+    });
+    Products products[V];
+#pragma unroll
+    for (int v = 0; v < V; v++) products[v] = {double(sum[v]), double(product[v])};
+    join_packs<ROWS>(products, int(p.lanes), JoinProducts());
+    if (job.leads)
+        for (int v = 0; v < (ROWS ? 1 : V); v++) parts[(job.output + v) * p.shares + job.share] = products[v];
+}
+
+/* Gradients of the weights; the moving statistics; and the three factors of the gradient of the data. */
+template <class W>
+static inline void weight_gradients(W* dgamma, W* dbeta, W* terms, const W* gamma, const W* mean, const W* scale,
+                                    W* moving_mean, W* moving_var, const Products* parts, int64_t shares,
+                                    const BatchNorm& norm) {
+    const int64_t c = first_item() / 32;
+    if (c >= norm.channels) return;
+    const Products total = join_shares(parts + c * shares, norm.elements ? shares : 0, Products{0, 0}, JoinProducts());
+    if (threadIdx.x % 32) return;
+    const double deviation = 1 / double(scale[c]), n = double(norm.elements), keep = norm.momentum;
+    dgamma[c] = W(norm.fix_gamma ? 0 : total.product * double(scale[c]));
+    dbeta[c] = W(total.sum);
+    terms[3 * c] = norm.fix_gamma ? scale[c] : scale[c] * gamma[c];
+    terms[3 * c + 1] = terms[3 * c + 2] = 0;
+    if (!norm.batch || norm.elements == 0) return;
+    terms[3 * c + 1] = W(total.sum / n);
+    terms[3 * c + 2] = W(total.product / n * double(scale[c]) * double(scale[c]));
+    moving_mean[c] = W(double(moving_mean[c]) * keep + double(mean[c]) * (1 - keep));
+    moving_var[c] = W(double(moving_var[c]) * keep + (deviation * deviation - norm.eps) * (1 - keep));
+}
+
+template <bool ROWS, int V, class X>
+static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>* mean, const wide_t<X>* terms,
+                                 const Items& p, const BatchNorm& norm) {
+    typedef wide_t<X> W;
+    const auto job = job_of<ROWS, V>(p);
+    if (!job.mine) return;
+    const bool aligned = is_aligned<V>(g) && is_aligned<V>(x) && is_aligned<V>(out);
+    W centre[V], term[V][3];
+#pragma unroll
+    for (int v = 0; v < V; v++) {
+        const int64_t c = ROWS ? remainder(job.output, norm.channels) : job.output + v;
+        centre[v] = mean[c];
+        for (int k = 0; k < 3; k++) term[v][k] = terms[3 * c + k];
+    }
+    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+        Pack<X, V> gs = load_pack<V>(g + at, aligned);
+        const Pack<X, V> xs = load_pack<V>(x + at, aligned);
+#pragma unroll
+        for (int v = 0; v < V; v++)
+            gs.item[v] = narrow<X>(term[v][0] * (widen(gs.item[v]) - term[v][1]
+                                                 - (widen(xs.item[v]) - centre[v]) * term[v][2]));
+        store_pack<V>(out + at, gs, aligned);
+    });
+}
+
+}  // namespace mxcy
+
+#define MXCY_BATCH_NORM(ROWS, V, X)                                                                                    \
+    typedef mxcy::wide_t<X> W;                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256) moments(mxcy::Moments* parts, const X* x, mxcy::Items p,         \
+                                                              mxcy::BatchNorm norm, int train) {                       \
+        mxcy::channel_moments<ROWS, V>(parts, x, p, norm, train);                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void statistics(W* mean, W* scale, const W* moving_mean, const W* moving_var,                \
+                                          const mxcy::Moments* parts, int64_t shares, mxcy::BatchNorm norm,            \
+                                          int train) {                                                                 \
+        mxcy::statistics(mean, scale, moving_mean, moving_var, parts, shares, norm, train);                            \
+    }                                                                                                                  \
+    extern "C" __global__ void normalize(X* y, const X* x, const W* gamma, const W* beta, const W* mean,               \
+                                         const W* scale, mxcy::Items p, mxcy::BatchNorm norm) {                        \
+        mxcy::batch_normalize<ROWS, V>(y, x, gamma, beta, mean, scale, p, norm);                                       \
+    }
+#define MXCY_BATCH_NORM_BACKWARD(ROWS, V, X)                                                                           \
+    typedef mxcy::wide_t<X> W;                                                                                         \
+    extern "C" __global__ void __launch_bounds__(256) products(mxcy::Products* parts, const X* g, const X* x,          \
+                                                               const W* mean, mxcy::Items p) {                         \
+        mxcy::channel_products<ROWS, V>(parts, g, x, mean, p);                                                         \
+    }                                                                                                                  \
+    extern "C" __global__ void weights(W* dgamma, W* dbeta, W* terms, const W* gamma, const W* mean, const W* scale,   \
+                                       W* moving_mean, W* moving_var, const mxcy::Products* parts, int64_t shares,     \
+                                       mxcy::BatchNorm norm) {                                                         \
+        mxcy::weight_gradients(dgamma, dbeta, terms, gamma, mean, scale, moving_mean, moving_var, parts, shares,       \
+                               norm);                                                                                  \
+    }                                                                                                                  \
+    extern "C" __global__ void data(X* out, const X* g, const X* x, const W* mean, const W* terms, mxcy::Items p,      \
+                                    mxcy::BatchNorm norm) {                                                            \
+        mxcy::data_gradient<ROWS, V>(out, g, x, mean, terms, p, norm);                                                 \
+    }
+#endif
