@@ -18,9 +18,11 @@
 
 namespace mxcy {
 
-template <class T> struct Layer {
-    int64_t steps, batch, hidden, units, directions;
-    mxcy_rnn::Bounds<wide_t<T>> bounds;
+struct Layer {
+    int64_t steps, batch, hidden, units, directions, clip_nan;
+    double low, high;
+
+    template <class W> mxcy_rnn::Bounds<W> bounds() const { return {int(clip_nan), W(low), W(high)}; }
 };
 
 /* Where a thread is. */
@@ -52,7 +54,7 @@ template <class F> static inline void for_places(int64_t size, int64_t batch, in
 
 /* part: V h; h, c: the running states. With a projection h is what goes into it, and out is NULL. */
 template <int mode, bool clip, class T>
-static inline void rnn_cell(const Layer<T>& s, int64_t step, const int64_t* length, const T* bias, const T* part,
+static inline void rnn_cell(const Layer& s, int64_t step, const int64_t* length, const T* bias, const T* part,
                             T* gates, T* extra, T* h, T* c, T* out) {
     typedef wide_t<T> W;
     const int64_t G = mxcy_rnn::gate_count(mode) * s.hidden;
@@ -72,7 +74,7 @@ static inline void rnn_cell(const Layer<T>& s, int64_t step, const int64_t* leng
         const auto sum = [&](int k) { return of_x(k) + of_h(k); };
         const auto keep_gate = [&](int k, W value) { gate[k * s.hidden] = narrow<T>(value); };
         if constexpr (mode == mxcy_rnn::LSTM) {
-            const auto now = mxcy_rnn::lstm<clip>(sum(0), sum(1), sum(2), sum(3), widen(c[i]), s.bounds);
+            const auto now = mxcy_rnn::lstm<clip>(sum(0), sum(1), sum(2), sum(3), widen(c[i]), s.bounds<W>());
             keep_gate(0, now.i);
             keep_gate(1, now.f);
             keep_gate(2, now.g);
@@ -94,7 +96,7 @@ static inline void rnn_cell(const Layer<T>& s, int64_t step, const int64_t* leng
 
 /* What the projection made becomes the state and the output. */
 template <class T>
-static inline void rnn_place(const Layer<T>& s, int64_t step, const int64_t* length, const T* projected, T* h, T* out) {
+static inline void rnn_place(const Layer& s, int64_t step, const int64_t* length, const T* projected, T* h, T* out) {
     for_places(s.units, s.batch, step, s.steps - 1 - step, [&](const Place& at) {
         const int64_t i = at.in_step(s.batch, s.units);
         const bool padding = at.is_padding(length);
@@ -133,11 +135,11 @@ template <class T> static inline void rnn_lengths(int64_t* out, const T* x, int6
 }  // namespace mxcy
 
 #define MXCY_RNN(mode, clip, T)                                                                                        \
-    extern "C" __global__ void cell(mxcy::Layer<T> s, int64_t step, const int64_t* length, const T* bias,              \
+    extern "C" __global__ void cell(mxcy::Layer s, int64_t step, const int64_t* length, const T* bias,                 \
                                     const T* part, T* gates, T* extra, T* h, T* c, T* out) {                           \
         mxcy::rnn_cell<mxcy_rnn::mode, clip, T>(s, step, length, bias, part, gates, extra, h, c, out);                 \
     }                                                                                                                  \
-    extern "C" __global__ void place(mxcy::Layer<T> s, int64_t step, const int64_t* length, const T* projected, T* h,  \
+    extern "C" __global__ void place(mxcy::Layer s, int64_t step, const int64_t* length, const T* projected, T* h,     \
                                      T* out) {                                                                         \
         mxcy::rnn_place<T>(s, step, length, projected, h, out);                                                        \
     }                                                                                                                  \

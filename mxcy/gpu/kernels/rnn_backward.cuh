@@ -8,7 +8,7 @@ namespace mxcy {
 /* The gradient of h as the steps so far leave it. The last of them, if it was the sample's, brought a product, `part`,
    to which the GRU adds what goes straight from state to state. */
 template <int mode, class T>
-static inline wide_t<T> rnn_arriving(const Layer<T>& s, int64_t step, const int64_t* length, const Place& at,
+static inline wide_t<T> rnn_arriving(const Layer& s, int64_t step, const int64_t* length, const Place& at,
                                      const T* part, const T* running) {
     const int64_t i = at.in_step(s.batch, s.units), last = at.direction ? step - 1 : s.steps - step;
     if (step == 0 || (length && last >= length[at.sample])) return widen(running[i]);
@@ -23,7 +23,7 @@ template <class T> static inline wide_t<T> rnn_given(const T* g_out, const T* fa
 /* With a projection, the gradient of what it made, kept for all steps and as `arrived`. After the last step (of which
    there is none left): the gradient of the initial state, in `running`. */
 template <int mode, class T>
-static inline void rnn_arrive(const Layer<T>& s, int64_t step, const int64_t* length, const T* g_out, const T* factors,
+static inline void rnn_arrive(const Layer& s, int64_t step, const int64_t* length, const T* g_out, const T* factors,
                               const T* part, T* running, T* g_units, T* arrived) {
     for_places(s.units, s.batch, s.steps - 1 - step, step, [&](const Place& at) {
         const int64_t i = at.in_step(s.batch, s.units);
@@ -39,7 +39,7 @@ static inline void rnn_arrive(const Layer<T>& s, int64_t step, const int64_t* le
 /* wide: the gradient of what went into the projection, or NULL. The gradients of the gates are kept for all steps (g_h
    of the GRU only, for the others it is g_x) and as `now`, for the product that leads to the step before. */
 template <int mode, bool clip, class T>
-static inline void rnn_cell_gradient(const Layer<T>& s, int64_t step, const int64_t* length, const T* gates,
+static inline void rnn_cell_gradient(const Layer& s, int64_t step, const int64_t* length, const T* gates,
                                      const T* extra, const T* initial, const T* out, const T* g_out, const T* factors,
                                      const T* part, const T* wide, T* running, T* g_cell, T* g_x, T* g_h, T* now) {
     typedef wide_t<T> W;
@@ -68,7 +68,7 @@ static inline void rnn_cell_gradient(const Layer<T>& s, int64_t step, const int6
         if constexpr (mode == mxcy_rnn::LSTM) {
             const T old = begins ? initial[i] : extra[at.in_direction(s.steps, s.batch, hidden, at.before())];
             const auto d = mxcy_rnn::lstm_gradient<clip>(gate(0), gate(1), gate(2), gate(3), widen(*keep),
-                                                         widen(old), g, widen(g_cell[i]), s.bounds);
+                                                         widen(old), g, widen(g_cell[i]), s.bounds<W>());
             store(0, d.i, d.i);
             store(1, d.f, d.f);
             store(2, d.g, d.g);
@@ -90,7 +90,7 @@ static inline void rnn_cell_gradient(const Layer<T>& s, int64_t step, const int6
 
 /* h before every step; zeros for padding. */
 template <class T>
-static inline void rnn_states(const Layer<T>& s, const int64_t* length, const T* initial, const T* out, T* states) {
+static inline void rnn_states(const Layer& s, const int64_t* length, const T* initial, const T* out, T* states) {
     for_places(s.units, s.steps * s.batch, 0, 0, [&](Place at) {
         at.time = at.sample / s.batch, at.sample %= s.batch;
         states[at.in_time(s.batch, s.directions, s.units, at.time)] =
@@ -101,7 +101,7 @@ static inline void rnn_states(const Layer<T>& s, const int64_t* length, const T*
 
 /* o tanh(c) of every step, which the projection took; zeros for padding. */
 template <class T>
-static inline void rnn_unprojected(const Layer<T>& s, const int64_t* length, const T* gates, const T* cells,
+static inline void rnn_unprojected(const Layer& s, const int64_t* length, const T* gates, const T* cells,
                                    T* states) {
     for_places(s.hidden, s.steps * s.batch, 0, 0, [&](Place at) {
         at.time = at.sample / s.batch, at.sample %= s.batch;
@@ -154,22 +154,22 @@ static inline void rnn_biases(T* grad, const wide_t<T>* x_parts, const wide_t<T>
 }  // namespace mxcy
 
 #define MXCY_RNN_BACKWARD(mode, clip, T)                                                                               \
-    extern "C" __global__ void arrive(mxcy::Layer<T> s, int64_t step, const int64_t* length, const T* g_out,           \
+    extern "C" __global__ void arrive(mxcy::Layer s, int64_t step, const int64_t* length, const T* g_out,              \
                                       const T* factors, const T* part, T* running, T* g_units, T* arrived) {           \
         mxcy::rnn_arrive<mxcy_rnn::mode, T>(s, step, length, g_out, factors, part, running, g_units, arrived);         \
     }                                                                                                                  \
-    extern "C" __global__ void cell_gradient(mxcy::Layer<T> s, int64_t step, const int64_t* length, const T* gates,    \
+    extern "C" __global__ void cell_gradient(mxcy::Layer s, int64_t step, const int64_t* length, const T* gates,       \
                                              const T* extra, const T* initial, const T* out, const T* g_out,           \
                                              const T* factors, const T* part, const T* wide, T* running, T* g_cell,    \
                                              T* g_x, T* g_h, T* now) {                                                 \
         mxcy::rnn_cell_gradient<mxcy_rnn::mode, clip, T>(s, step, length, gates, extra, initial, out, g_out, factors,  \
                                                          part, wide, running, g_cell, g_x, g_h, now);                  \
     }                                                                                                                  \
-    extern "C" __global__ void states(mxcy::Layer<T> s, const int64_t* length, const T* initial, const T* out,         \
+    extern "C" __global__ void states(mxcy::Layer s, const int64_t* length, const T* initial, const T* out,            \
                                       T* states) {                                                                     \
         mxcy::rnn_states<T>(s, length, initial, out, states);                                                          \
     }                                                                                                                  \
-    extern "C" __global__ void unprojected(mxcy::Layer<T> s, const int64_t* length, const T* gates, const T* cells,    \
+    extern "C" __global__ void unprojected(mxcy::Layer s, const int64_t* length, const T* gates, const T* cells,       \
                                            T* states) {                                                                \
         mxcy::rnn_unprojected<T>(s, length, gates, cells, states);                                                     \
     }                                                                                                                  \
