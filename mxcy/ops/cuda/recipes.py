@@ -70,5 +70,5 @@ def make_recipe(operator, kernel, params, inputs, outputs, device):
     outs = [Array(len(ins) + i, *kind) for i, kind in enumerate(outputs)]
     scratch = Workspace()
     values = {**params, "ins": ins, "outs": outs, "kernel": kernel, "params": params, "scratch": scratch}
-    items = call_rule(rule, values) if any(out.size for out in outs) else []
+    items = call_rule(rule, values) if not outs or any(out.size for out in outs) else []
     return _launch.Recipe(items, device, scratch.nbytes)
