@@ -18,6 +18,7 @@ __all__ = ["COUNTER", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "
 #: Arguments that are known at the call only: the number of a scalar operator (double), Philox key and first counter
 #: (unsigned 64-bit), whether the call is in training mode (int).
 SCALAR, SEED, COUNTER, TRAIN = "scalar", "seed", "counter", "train"
+PATCHED = {SCALAR: 8, SEED: 8, COUNTER: 8, TRAIN: 4}        # and their bytes
 WORKSPACE = -1
 
 
@@ -145,10 +146,10 @@ def pack(arguments):
 
 def encode(argument: Any):
     """(bytes, alignment) of an argument; zeros where the value comes at the call."""
-    if isinstance(argument, Pointer) or argument in (SCALAR, SEED, COUNTER):
+    if isinstance(argument, Pointer):
         return bytes(8), 8
-    if isinstance(argument, str) and argument == TRAIN:
-        return bytes(4), 4
+    if isinstance(argument, str) and argument in PATCHED:
+        return bytes(PATCHED[argument]), PATCHED[argument]
     if isinstance(argument, bytes):
         return argument, 8
     if isinstance(argument, np.generic):

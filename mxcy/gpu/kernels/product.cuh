@@ -180,7 +180,18 @@ static inline void product_dots(T* c, const T* matrix, const T* vectors, const T
         const T* x = matrix + batch * p.rows * p.k + row * p.step;
         const T* y = vectors + batch * count * p.k;
         const int64_t packs = uintptr_t(x) % sizeof(P) ? 0 : p.k / V;
-        for (int64_t i = lane; i < packs; i += lanes) {
+        const bool dense = p.vector_stride == 1 && p.vector_step % V == 0 && uintptr_t(y) % sizeof(P) == 0;
+#pragma unroll 4
+        for (int64_t i = lane; i < (dense ? packs : 0); i += lanes) {
+            const P pack = reinterpret_cast<const P*>(x)[i];
+#pragma unroll
+            for (int j = 0; j < count; j++) {
+                const P other = reinterpret_cast<const P*>(y + j * p.vector_step)[i];
+#pragma unroll
+                for (int v = 0; v < V; v++) sums[j] += W(widen(pack.item[v])) * W(widen(other.item[v]));
+            }
+        }
+        for (int64_t i = lane; i < (dense ? 0 : packs); i += lanes) {
             const P pack = reinterpret_cast<const P*>(x)[i];
 #pragma unroll
             for (int v = 0; v < V; v++)

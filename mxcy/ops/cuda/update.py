@@ -44,7 +44,7 @@ def update(ins, outs, kernel, params):
             for i in chosen:
                 group = ins[i * size:(i + 1) * size]
                 arguments += [outs[i], *group[:2 + states], *[0] * (3 - states), group[-1] if mixed else 0,
-                              outs[i].size, first, i, np.float64(rates[i]), np.float64(rates[count + i])]
+                              struct.pack("3q2d", outs[i].size, first, i, rates[i], rates[count + i])]
                 first += -(-outs[i].size // CHUNK)
             launches.append(launch(source, "update", first, THREADS, len(chosen), *arguments,
                                    bytes(GROUP * (most - len(chosen))), numbers, SCALAR if scaled else np.float64(1),
