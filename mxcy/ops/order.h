@@ -5,20 +5,22 @@
  */
 #ifndef MXCY_OPS_ORDER_H
 #define MXCY_OPS_ORDER_H
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <limits>
 
 namespace mxcy_order {
 
 static inline uint32_t key_of(float x) {
     uint32_t bits;
-    x = x != x ? __builtin_nanf("") : x;
+    x = x != x ? std::numeric_limits<float>::quiet_NaN() : x;
     memcpy(&bits, &x, sizeof bits);
     return bits ^ ((uint32_t)((int32_t)bits >> 31) | 0x80000000u);
 }
 static inline uint64_t key_of(double x) {
     uint64_t bits;
-    x = x != x ? __builtin_nan("") : x;
+    x = x != x ? std::numeric_limits<double>::quiet_NaN() : x;
     memcpy(&bits, &x, sizeof bits);
     return bits ^ ((uint64_t)((int64_t)bits >> 63) | 0x8000000000000000u);
 }
@@ -51,10 +53,10 @@ static inline uint64_t sort_key(uint64_t key) { return key; }
 struct Packed { uint32_t at, key; };
 static inline uint32_t sort_key(Packed pair) { return pair.key; }
 
-template <class E> static inline void insertion_sort(E *x, Py_ssize_t n) {
-    for (Py_ssize_t i = 1; i < n; i++) {
+template <class E> static inline void insertion_sort(E *x, ptrdiff_t n) {
+    for (ptrdiff_t i = 1; i < n; i++) {
         E e = x[i];
-        Py_ssize_t j = i;
+        ptrdiff_t j = i;
         for (; j > 0 && sort_key(x[j - 1]) > sort_key(e); j--) x[j] = x[j - 1];
         x[j] = e;
     }
@@ -62,27 +64,27 @@ template <class E> static inline void insertion_sort(E *x, Py_ssize_t n) {
 
 /* Sorts x by its keys, least byte first; returns x or spare, whichever holds the result. A byte that all keys share needs
  * no pass. */
-template <class E> static inline E *radix_sort(E *x, E *spare, Py_ssize_t n) {
+template <class E> static inline E *radix_sort(E *x, E *spare, ptrdiff_t n) {
     enum { BYTES = sizeof(sort_key(*x)) };
     if (n <= 32) {
         insertion_sort(x, n);
         return x;
     }
-    Py_ssize_t count[BYTES][256];
+    ptrdiff_t count[BYTES][256];
     memset(count, 0, sizeof count);
-    for (Py_ssize_t i = 0; i < n; i++) {
+    for (ptrdiff_t i = 0; i < n; i++) {
         auto key = sort_key(x[i]);
         for (int b = 0; b < BYTES; b++) count[b][key >> 8 * b & 255]++;
     }
     for (int b = 0; b < BYTES; b++) {
-        Py_ssize_t *begin = count[b], sum = 0;
+        ptrdiff_t *begin = count[b], sum = 0;
         if (begin[sort_key(x[0]) >> 8 * b & 255] == n) continue;
         for (int k = 0; k < 256; k++) {
-            Py_ssize_t c = begin[k];
+            ptrdiff_t c = begin[k];
             begin[k] = sum;
             sum += c;
         }
-        for (Py_ssize_t i = 0; i < n; i++) spare[begin[sort_key(x[i]) >> 8 * b & 255]++] = x[i];
+        for (ptrdiff_t i = 0; i < n; i++) spare[begin[sort_key(x[i]) >> 8 * b & 255]++] = x[i];
         E *swap = x;
         x = spare;
         spare = swap;
@@ -91,47 +93,47 @@ template <class E> static inline E *radix_sort(E *x, E *spare, Py_ssize_t n) {
 }
 
 /* out = the sorted row; scratch has room for 2 n keys */
-template <class T> void sort(T *out, const T *x, Py_ssize_t n, bool descending, void *scratch) {
+template <class T> void sort(T *out, const T *x, ptrdiff_t n, bool descending, void *scratch) {
     typedef decltype(key_of(*x)) K;
     K *key = (K *)scratch, flip = descending ? ~K(0) : 0;
-    for (Py_ssize_t i = 0; i < n; i++) key[i] = key_of(x[i]) ^ flip;
+    for (ptrdiff_t i = 0; i < n; i++) key[i] = key_of(x[i]) ^ flip;
     key = radix_sort(key, key + n, n);
-    for (Py_ssize_t i = 0; i < n; i++) value_of((K)(key[i] ^ flip), out + i);
+    for (ptrdiff_t i = 0; i < n; i++) value_of((K)(key[i] ^ flip), out + i);
 }
 
-static inline void place(Packed *pair, uint32_t key, Py_ssize_t i) { *pair = {(uint32_t)i, key}; }
-template <class K> static inline void place(Pair<K> *pair, K key, Py_ssize_t i) { *pair = {key, (int64_t)i}; }
+static inline void place(Packed *pair, uint32_t key, ptrdiff_t i) { *pair = {(uint32_t)i, key}; }
+template <class K> static inline void place(Pair<K> *pair, K key, ptrdiff_t i) { *pair = {key, (int64_t)i}; }
 
-template <class E, class T> void order_as(int64_t *at, const T *x, Py_ssize_t n, Py_ssize_t k, bool descending, E *pair) {
+template <class E, class T> void order_as(int64_t *at, const T *x, ptrdiff_t n, ptrdiff_t k, bool descending, E *pair) {
     typedef decltype(key_of(*x)) K;
     K flip = descending ? ~K(0) : 0;
-    for (Py_ssize_t i = 0; i < n; i++) place(pair + i, (K)(key_of(positive_zero(x[i])) ^ flip), i);
+    for (ptrdiff_t i = 0; i < n; i++) place(pair + i, (K)(key_of(positive_zero(x[i])) ^ flip), i);
     pair = radix_sort(pair, pair + n, n);
-    for (Py_ssize_t i = 0; i < k; i++) at[i] = (int64_t)pair[i].at;
+    for (ptrdiff_t i = 0; i < k; i++) at[i] = (int64_t)pair[i].at;
 }
 
 /* The k best by keeping a sorted list of them: most blocks have nothing better than its last and are only compared. */
-template <class T> void select(int64_t *at, const T *x, Py_ssize_t n, Py_ssize_t k, bool descending, void *scratch) {
+template <class T> void select(int64_t *at, const T *x, ptrdiff_t n, ptrdiff_t k, bool descending, void *scratch) {
     typedef decltype(key_of(*x)) K;
     enum { BLOCK = 32 };
     K *best = (K *)scratch, flip = descending ? 0 : ~K(0);         /* the largest keys are the best here */
-    Py_ssize_t found = 0;
-    for (Py_ssize_t first = 0; first < n; first += BLOCK) {
+    ptrdiff_t found = 0;
+    for (ptrdiff_t first = 0; first < n; first += BLOCK) {
         K key[BLOCK];
-        Py_ssize_t m = n - first < BLOCK ? n - first : BLOCK;
+        ptrdiff_t m = n - first < BLOCK ? n - first : BLOCK;
         if (m == BLOCK)
             for (int i = 0; i < BLOCK; i++) key[i] = key_of(positive_zero(x[first + i])) ^ flip;
         else
-            for (Py_ssize_t i = 0; i < m; i++) key[i] = key_of(positive_zero(x[first + i])) ^ flip;
+            for (ptrdiff_t i = 0; i < m; i++) key[i] = key_of(positive_zero(x[first + i])) ^ flip;
         if (found == k && m == BLOCK) {
             K last = best[k - 1];
             int any = 0;
             for (int i = 0; i < BLOCK; i++) any |= key[i] > last;
             if (!any) continue;
         }
-        for (Py_ssize_t i = 0; i < m; i++) {
+        for (ptrdiff_t i = 0; i < m; i++) {
             if (found == k && key[i] <= best[k - 1]) continue;
-            Py_ssize_t j = found < k ? found++ : k - 1;
+            ptrdiff_t j = found < k ? found++ : k - 1;
             for (; j > 0 && best[j - 1] < key[i]; j--) {
                 best[j] = best[j - 1];
                 at[j] = at[j - 1];
@@ -143,7 +145,7 @@ template <class T> void select(int64_t *at, const T *x, Py_ssize_t n, Py_ssize_t
 }
 
 /* at = positions of the first k elements in order; scratch has room for 2 n Pairs */
-template <class T> void order(int64_t *at, const T *x, Py_ssize_t n, Py_ssize_t k, bool descending, void *scratch) {
+template <class T> void order(int64_t *at, const T *x, ptrdiff_t n, ptrdiff_t k, bool descending, void *scratch) {
     typedef decltype(key_of(*x)) K;
     if (k <= 32 && k * 8 <= n) select(at, x, n, k, descending, scratch);
     else if constexpr (sizeof(K) == 4) {
@@ -153,7 +155,7 @@ template <class T> void order(int64_t *at, const T *x, Py_ssize_t n, Py_ssize_t 
 }
 
 /* Bytes of scratch that order needs. */
-template <class T> Py_ssize_t order_scratch(const T *x, Py_ssize_t n, Py_ssize_t k) {
+template <class T> ptrdiff_t order_scratch(const T *x, ptrdiff_t n, ptrdiff_t k) {
     if (k <= 32 && k * 8 <= n) return k * 8;
     return 2 * n * (sizeof(key_of(*x)) == 4 && n <= 0xffffffff ? sizeof(Packed) : sizeof(Pair<uint64_t>));
 }
