@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, load as atomic_load, store
 from mxcy.engine._thread cimport (pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
                                   pthread_mutex_unlock)
-from mxcy.gpu._driver cimport address_t, check, cu, explain, load
+from mxcy.gpu._driver cimport PEER_ENABLED, address_t, check, cu, explain, load
 
 import atexit
 import threading
@@ -105,7 +105,24 @@ cdef int prepare(int number) except -1:
                                                         <handle_t><uintptr_t>streams[1].handle,
                                                         <handle_t><uintptr_t>streams[2].handle)
     pthread_mutex_init(&copy.mutex, NULL)
+    for peer in range(MAX_DEVICES):
+        if devices[peer].started:
+            reach(number, peer)
+            reach(peer, number)
     store(&device.started, 1, RELEASE)
+    return 0
+
+
+cdef int reach(int number, int peer) except -1:
+    """Let a device use another's memory, where they are connected: copies then do not go through the host."""
+    cdef int answer = 0, status
+    cdef handle_t before
+    check(cu.peer_reachable(&answer, number, peer), b"asking whether devices are connected")
+    if answer and enter(number, &before) == 0:
+        status = cu.peer_enable(devices[peer].context, 0)
+        leave(number, before)
+        if status != PEER_ENABLED:                  # somebody else in this process was first
+            check(status, b"connecting devices")
     return 0
 
 
@@ -300,7 +317,7 @@ cdef int copy_across(int number, void* out, int source_number, const void* sourc
     cdef Device* device = &devices[number]
     cdef Device* origin = &devices[source_number]
     cdef handle_t before
-    cdef int status = enter(number, &before)
+    cdef int status = enter(number, &before), at_origin = origin.failed
     if status:
         return failed(number, status, b"copying between devices", text, room)
     if number == source_number:
@@ -308,27 +325,29 @@ cdef int copy_across(int number, void* out, int source_number, const void* sourc
     else:
         # The receiver waits for the sender's kernels; these may write over the source only after the copy.
         pthread_mutex_lock(&copies[source_number].mutex)
-        status = cu.context_set(origin.context)
-        if status == 0:
-            status = cu.event_record(copies[source_number].before, origin.compute)
-        if status == 0:
-            status = cu.context_set(device.context)
-        if status == 0:
+        if at_origin == 0:
+            at_origin = cu.context_set(origin.context)
+        if at_origin == 0:
+            at_origin = cu.event_record(copies[source_number].before, origin.compute)
+        cu.context_set(device.context)
+        if at_origin == 0:
             status = cu.stream_wait(device.compute, copies[source_number].before, 0)
         pthread_mutex_unlock(&copies[source_number].mutex)
-        if status == 0:
+        if status == 0 and at_origin == 0:
             status = cu.copy_peer(<address_t>out, device.context, <address_t>source, origin.context, nbytes,
                                   device.compute)
         pthread_mutex_lock(&copies[number].mutex)
-        if status == 0:
+        if status == 0 and at_origin == 0:
             status = cu.event_record(copies[number].before, device.compute)
-        if status == 0:
-            status = cu.context_set(origin.context)
-        if status == 0:
-            status = cu.stream_wait(origin.compute, copies[number].before, 0)
+        if status == 0 and at_origin == 0:
+            at_origin = cu.context_set(origin.context)
+            if at_origin == 0:
+                at_origin = cu.stream_wait(origin.compute, copies[number].before, 0)
         pthread_mutex_unlock(&copies[number].mutex)
         cu.context_set(device.context)
     leave(number, before)
+    if at_origin:
+        return failed(source_number, at_origin, b"copying between devices", text, room)
     return failed(number, status, b"copying between devices", text, room) if status else 0
 
 

@@ -10,6 +10,8 @@ cdef struct Driver:                             # all return 0 or a CUresult
     int (*device_count)(int* count) noexcept nogil
     int (*context_set)(handle_t context) noexcept nogil
     int (*context_get)(handle_t* context) noexcept nogil
+    int (*peer_reachable)(int* answer, int device, int peer) noexcept nogil
+    int (*peer_enable)(handle_t context, unsigned flags) noexcept nogil
     int (*memory_info)(size_t* free, size_t* total) noexcept nogil
     int (*malloc)(address_t* at, size_t nbytes) noexcept nogil
     int (*free)(address_t at) noexcept nogil
@@ -46,6 +48,7 @@ cdef struct Driver:                             # all return 0 or a CUresult
 cdef enum:                                      # results that somebody here tells apart
     OUT_OF_MEMORY = 2
     NO_DEVICE = 100
+    PEER_ENABLED = 704
 
 cdef Driver cu
 

@@ -24,12 +24,14 @@ _loading = threading.Lock()
 
 cdef int resolve(void* library) except -1:
     cdef Entry* entry
-    cdef Entry[33] table = [
+    cdef Entry[35] table = [
         Entry(b"cuInit", <void**>&cu.init),
         Entry(b"cuDriverGetVersion", <void**>&cu.version),
         Entry(b"cuDeviceGetCount", <void**>&cu.device_count),
         Entry(b"cuCtxSetCurrent", <void**>&cu.context_set),
         Entry(b"cuCtxGetCurrent", <void**>&cu.context_get),
+        Entry(b"cuDeviceCanAccessPeer", <void**>&cu.peer_reachable),
+        Entry(b"cuCtxEnablePeerAccess", <void**>&cu.peer_enable),
         Entry(b"cuMemGetInfo_v2", <void**>&cu.memory_info),
         Entry(b"cuMemAlloc_v2", <void**>&cu.malloc),
         Entry(b"cuMemFree_v2", <void**>&cu.free),
