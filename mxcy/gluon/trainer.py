@@ -150,7 +150,8 @@ class Trainer:
             If a gradient is stale and ``ignore_stale_grad`` is False.
         """
         self._prepare(batch_size)
-        self._allreduce_grads()
+        if self._kvstore is not None:
+            self._add_up(self._reached(ignore_stale_grad))
         self._update(ignore_stale_grad)
 
     def allreduce_grads(self):
@@ -158,7 +159,8 @@ class Trainer:
         if not self._kv_initialized:
             self._connect()
         self._refuse_on_kvstore("allreduce_grads")
-        self._allreduce_grads()
+        if self._kvstore is not None:
+            self._add_up([i for i, param in enumerate(self._params) if param.grad_req != "null"])
 
     def update(self, batch_size, ignore_stale_grad=False):
         """Update the parameters; like `step`, but without adding up gradients."""
@@ -176,16 +178,33 @@ class Trainer:
         if not self._kv_initialized:
             self._connect()
 
-    def _allreduce_grads(self):
-        if self._kvstore is None:
-            return
+    def _reached(self, ignore):
+        """Numbers of the parameters that ``backward`` reached. Where it did so on some devices only, which is an error
+        unless ``ignore``, the gradients of the others become 0."""
+        reached = []
         for i, param in enumerate(self._params):
             if param.grad_req == "null":
                 continue
-            if self._update_on_kvstore:
-                self._kvstore.push(i, param.list_grad(), priority=-i)
-            else:
-                self._kvstore.pushpull(i, param.list_grad(), priority=-i)
+            weights = param.list_data()
+            stale = [k for k, weight in enumerate(weights) if not weight._fresh_grad]
+            if stale and not ignore:
+                self._raise_stale(weights[stale[0]])
+            if len(stale) < len(weights):
+                reached.append(i)
+                for k in stale:
+                    param.list_grad()[k][:] = 0
+                    weights[k]._fresh_grad = True
+        return reached
+
+    def _add_up(self, indices):
+        """Push the gradients of parameters; the store updates with them, or gives their sums back."""
+        grads = [self._params[i].list_grad() for i in indices]
+        method = self._kvstore.push if self._update_on_kvstore else self._kvstore.pushpull
+        if isinstance(self._kvstore, stores.KVStore):
+            method(indices, grads)
+            return
+        for i, arrays in zip(indices, grads):           # other stores need not take lists of keys
+            method(i, arrays, priority=-i)
 
     def _update(self, ignore_stale_grad):
         calls = self._current_calls()
@@ -193,8 +212,8 @@ class Trainer:
         if stale and not ignore_stale_grad:
             self._raise_stale(stale[0])
         if self._update_on_kvstore:
-            for i in calls[0][0]:
-                self._kvstore.pull(i, self._params[i].list_data(), priority=-i)
+            indices = calls[0][0]
+            self._kvstore.pull(indices, [self._params[i].list_data() for i in indices])
         else:
             for update, call in zip(self._updaters, calls):
                 update(*(_fresh(*call) if stale else call))

@@ -18,12 +18,11 @@ from mxcy.gpu._driver cimport cu, handle_t
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.storage._storage cimport GPU, Chunk, chunk_release, chunk_retain, raise_out_of_memory
 
-import importlib.util
 import os
 import threading
-from pathlib import Path
 
 from mxcy.base import MXNetError, MXNetValueError
+from mxcy.gpu.libraries import candidates
 
 cdef enum:
     OLDEST = 21000                  # NCCL 2.10: the first that adds up bfloat16
@@ -83,16 +82,6 @@ _lock = threading.Lock()
 
 # -- the library -----------------------------------------------------------------------------------------------------
 
-def candidates():
-    """Where the library may be: ``MXCY_LIBNCCL``; else NVIDIA's wheels, what the system's loader finds."""
-    wanted = os.environ.get("MXCY_LIBNCCL")
-    if wanted:
-        return [] if wanted == "none" else [wanted]
-    spec = importlib.util.find_spec("nvidia")
-    folders = spec.submodule_search_locations or () if spec else ()
-    return [*(str(path) for folder in folders for path in Path(folder).glob("*/lib/libnccl.so.2")), "libnccl.so.2"]
-
-
 cdef int load() except -1:
     global failure, loaded
     cdef void* library = NULL
@@ -113,8 +102,8 @@ cdef int load() except -1:
     ]
     if loaded or failure is not None:
         return 0
-    reason = "MXCY_LIBNCCL says so"
-    for candidate in candidates():
+    reason = "MXCY_LIBNCCL is empty"
+    for candidate in candidates("MXCY_LIBNCCL", "libnccl", (2,)):
         name = os.fsencode(candidate)
         library = dlopen(name, RTLD_NOW)
         if library != NULL:
@@ -190,7 +179,7 @@ cdef class Communicator:
         cu.context_set(before)
         if status:
             raise MXNetError(f"NCCL cannot join the devices {numbers}: {nccl.error_text(status).decode()}. NCCL_DEBUG=WARN "
-                             "tells more; with MXCY_LIBNCCL=none mxcy copies between devices instead.")
+                             "tells more; with MXCY_LIBNCCL= (empty) mxcy copies between devices instead.")
 
     def all_reduce(self, list sources, list targets):
         """Add up, and give the sum to every device.

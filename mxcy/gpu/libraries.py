@@ -6,7 +6,7 @@ from pathlib import Path
 __all__ = ["candidates"]
 
 
-def candidates(variable, name):
+def candidates(variable, name, versions=(13, 12)):
     """Names to open a library by, in the order in which to try them.
 
     Parameters
@@ -15,16 +15,19 @@ def candidates(variable, name):
         Environment variable that, where it is set, gives the only one; empty: none at all.
     name : str
         Such as ``"libcublas"``.
+    versions : tuple of int
+        Of its interface, as its file's name ends; better ones first.
 
     Returns
     -------
     list of str
-        What the wheels of NVIDIA hold, then what the system's loader finds; of CUDA 13, then of CUDA 12.
+        What the wheels of NVIDIA hold, then what the system's loader finds.
     """
     wanted = os.environ.get(variable)
     if wanted is not None:
         return [wanted] if wanted else []
     spec = importlib.util.find_spec("nvidia")
-    wheels = [path for folder in (spec.submodule_search_locations if spec else [])
-              for path in Path(folder).glob(f"*/lib/{name}.so.1[23]")]
-    return [*map(str, sorted(wheels, key=lambda path: path.name, reverse=True)), f"{name}.so.13", f"{name}.so.12"]
+    folders = [Path(folder) for folder in (spec.submodule_search_locations if spec else [])]
+    wheels = [str(path) for version in versions for folder in folders
+              for path in sorted(folder.glob(f"*/lib/{name}.so.{version}"), reverse=True)]
+    return [*wheels, *(f"{name}.so.{version}" for version in versions)]

@@ -436,10 +436,9 @@ class Module(BaseModule):
         calls = self._group.calls
         names = calls[0][0]
         if self._kvstore is not None:
-            for at, name in enumerate(names):
-                self._kvstore.push(name, [grads[at] for _, grads, _ in calls], priority=-at)
-                self._kvstore.pull(name, [call[2 if self._update_on_kvstore else 1][at] for call in calls],
-                                   priority=-at)
+            self._kvstore.push(names, [[grads[at] for _, grads, _ in calls] for at in range(len(names))])
+            place = 2 if self._update_on_kvstore else 1
+            self._kvstore.pull(names, [[call[place][at] for call in calls] for at in range(len(names))])
         if not self._update_on_kvstore:
             for update in self._updates:
                 self._updater(*update)

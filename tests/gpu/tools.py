@@ -78,11 +78,17 @@ def build_cublas():
     return build([CHECKOUT / "tests/gpu/cublas/cublas.cpp"], "libcublas.so.13", ["-Wl,-soname,libcublas.so.13", "-ldl"])
 
 
+def build_nccl():
+    """The path of the stand-in for libnccl."""
+    return build([CHECKOUT / "tests/gpu/nccl/nccl.cpp"], "libnccl.so.2",
+                 [f"-I{cuda_headers()}", f"-I{CHECKOUT}", "-fvisibility=hidden", "-Wl,-soname,libnccl.so.2", "-ldl"])
+
+
 def standins():
     """What the environment must hold for mxcy to use the stand-ins."""
     flags = os.environ.get("CUDA_EMULATOR_FLAGS", "")          # what mxcy cannot know, and kernels depend on
     return {"MXCY_LIBCUDA": str(build_driver()), "MXCY_LIBNVRTC": str(build_nvrtc()),
-            "MXCY_LIBCUBLAS": str(build_cublas()),
+            "MXCY_LIBCUBLAS": str(build_cublas()), "MXCY_LIBNCCL": str(build_nccl()),
             "MXCY_KERNEL_CACHE": str(BUILD / "cubins" / hashlib.sha256(flags.encode()).hexdigest()[:16])}
 
 
