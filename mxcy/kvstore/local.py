@@ -1,5 +1,4 @@
 """The store within one process: devices push gradients and pull weights."""
-from mxcy import nd
 from mxcy.base import MXNetError, MXNetValueError
 from mxcy.context import cpu
 from mxcy.gpu import _nccl

@@ -94,12 +94,8 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     predicts = not grads and not train
     gpu = ctx is not None and ctx.device_type == "gpu"
     device = ctx.device_id if gpu else HOST
-    if gpu:
-        typed = simplify(typed, train)
-    elif predicts:
-        typed = fuse_convolutions(channels_last(simplify(typed, train)))
-    else:
-        typed = channels_last(typed)
+    if not gpu:
+        typed = fuse_convolutions(channels_last(simplify(typed, train))) if predicts else channels_last(typed)
     n_outputs = len(typed.heads)
     heads, given, wanted = list(typed.heads), {}, []
     if grads:
