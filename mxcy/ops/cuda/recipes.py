@@ -8,7 +8,7 @@ from mxcy.gpu import _launch
 from mxcy.gpu.recipe import WORKSPACE, Array, Pointer
 from mxcy.ops.operator import call_rule
 
-__all__ = ["cuda_rule", "make_recipe"]
+__all__ = ["cuda_rule", "launches", "make_recipe"]
 
 
 @functools.cache
@@ -39,8 +39,8 @@ class Workspace:
         return Pointer(WORKSPACE, place)
 
 
-def make_recipe(operator, kernel, params, inputs, outputs, device):
-    """What to issue for a call.
+def launches(operator, kernel, params, inputs, outputs):
+    """What to launch for a call.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def make_recipe(operator, kernel, params, inputs, outputs, device):
         Parsed parameters.
     inputs, outputs : list of (tuple of int, str)
         Shapes and dtypes.
-    device : int
-        Number of the GPU.
 
     Returns
     -------
-    Recipe
+    items : list of Launch and Fill
+    workspace : int
+        Bytes that they share.
 
     Raises
     ------
@@ -71,4 +71,10 @@ def make_recipe(operator, kernel, params, inputs, outputs, device):
     scratch = Workspace()
     values = {**params, "ins": ins, "outs": outs, "kernel": kernel, "params": params, "scratch": scratch}
     items = call_rule(rule, values) if not outs or any(out.size for out in outs) else []
-    return _launch.Recipe(items, device, scratch.nbytes)
+    return items, scratch.nbytes
+
+
+def make_recipe(operator, kernel, params, inputs, outputs, device):
+    """The `launches` of a call as a Recipe for a device."""
+    items, workspace = launches(operator, kernel, params, inputs, outputs)
+    return _launch.Recipe(items, device, workspace)
