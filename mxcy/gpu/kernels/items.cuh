@@ -31,6 +31,7 @@ static inline int64_t remainder(int64_t a, int64_t b) { return a - quotient(a, b
 
 static inline int64_t offset(const Walk<1>& walk, int64_t index) {
     int64_t at = 0;
+#pragma unroll 1
     for (int axis = 0; axis < walk.ndim; axis++) {
         const bool last = axis + 1 == walk.ndim;
         at += (last ? index : remainder(index, walk.dims[axis])) * walk.strides[0][axis];
@@ -124,20 +125,34 @@ static inline void each_item(const Items& p, int64_t base, int64_t first, int64_
     if (i >= last) return;
     const int64_t runs = quotient(lanes, p.length), rest = remainder(lanes, p.length);
     int64_t run = quotient(i, p.length), at = remainder(i, p.length);
-#pragma unroll 4
-    for (; i < last; i += lanes) {
-        each(base + offset(p.repeated, run) + at * V);
+    const auto step = [&] {
+        i += lanes;
         run += runs;
         at += rest;
         if (at >= p.length) at -= p.length, run++;
+    };
+    if (p.repeated.ndim == 1) {
+        const int64_t stride = p.repeated.strides[0][0];
+#pragma unroll 4
+        for (; i < last; step()) each(base + run * stride + at * V);
+        return;
     }
+#pragma unroll 1
+    for (; i < last; step()) each(base + offset(p.repeated, run) + at * V);
 }
 
 /* each(offset) for the rows from `first` to `last` that are this thread's, of a block of columns. */
 template <class Each>
 static inline void each_row(const Items& p, int64_t base, int64_t first, int64_t last, int tall, Each each) {
+    int64_t r = first + threadIdx.x / int(p.lanes);
+    if (p.repeated.ndim <= 1) {
+        const int64_t stride = p.repeated.ndim ? p.repeated.strides[0][0] : 0;
 #pragma unroll 4
-    for (int64_t r = first + threadIdx.x / int(p.lanes); r < last; r += tall) each(base + offset(p.repeated, r));
+        for (; r < last; r += tall) each(base + r * stride);
+        return;
+    }
+#pragma unroll 1
+    for (; r < last; r += tall) each(base + offset(p.repeated, r));
 }
 
 /* The share of a row that a thread helps with. */
