@@ -4,16 +4,23 @@
 All kernels of a device run on one stream, ``compute``, in the order in which they are issued; so what the engine grants
 in order needs no event. Copies run on streams of their own, tied to it by events.
 """
+from libc.stdint cimport int64_t
+
 from mxcy.gpu._driver cimport handle_t
 
 cdef enum:
     MAX_DEVICES = 64
+
+cdef struct Notice:                     # what a kernel finds wrong with its input, in page-locked memory; see index.cuh
+    int raised
+    int64_t index, limit
 
 cdef struct Device:
     int started
     int failed                          # the CUresult that spoilt the context for good, or 0
     handle_t context
     handle_t compute, uploads, downloads
+    Notice* notice
 
 cdef Device devices[MAX_DEVICES]
 

@@ -93,6 +93,8 @@ cdef int prepare(int number) except -1:
             check(cu.event_create(&copy.after, NO_TIMING), b"making an event")
             for ring in range(2):
                 prepare_ring(&copy.down if ring else &copy.up)
+            check(cu.host_malloc(<void**>&device.notice, sizeof(Notice), 0), b"locking memory for notices")
+            device.notice.raised = 0
         finally:
             cuda.Context.pop()                  # a context that is on a thread's stack when it ends aborts the process
     except cuda.Error as error:
@@ -222,6 +224,17 @@ def order_streams(int number, uintptr_t stream, bint ours_waits):
     check(status, b"tying streams")
 
 
+cdef int noticed(int number, char* text, Py_ssize_t room) noexcept nogil:
+    """Report, once, what kernels that are done have found wrong."""
+    cdef Notice* notice = devices[number].notice
+    if not notice.raised:
+        return 0
+    snprintf(text, room, b"gpu(%d): in an operation before, index %lld is out of bounds for an axis of %lld elements",
+             number, <long long>notice.index, <long long>notice.limit)
+    notice.raised = 0
+    return 1
+
+
 def wait_for_devices():
     """Wait until all devices have done what was issued; raise what went wrong there."""
     cdef char text[600]
@@ -242,7 +255,7 @@ cdef int synchronize(int number, char* text, Py_ssize_t room) noexcept nogil:
         if status == 0:
             status = cu.stream_synchronize(devices[number].compute)
         leave(number, before)
-    return failed(number, status, b"waiting for the device", text, room) if status else 0
+    return failed(number, status, b"waiting for the device", text, room) if status else noticed(number, text, room)
 
 
 # -- copies ----------------------------------------------------------------------------------------------------------
@@ -309,7 +322,7 @@ cdef int copy_out(int number, void* out, const void* source, size_t nbytes, char
             oldest = (oldest + 1) % SLOTS
     pthread_mutex_unlock(&copy.mutex)
     leave(number, before)
-    return failed(number, status, b"copying from the device", text, room) if status else 0
+    return failed(number, status, b"copying from the device", text, room) if status else noticed(number, text, room)
 
 
 cdef int copy_across(int number, void* out, int source_number, const void* source, size_t nbytes, char* text,

@@ -12,6 +12,7 @@ cdef enum Source:                       # of a patch
     FROM_SEED
     FROM_COUNTER
     FROM_TRAIN
+    FROM_NOTICE
 
 cdef struct Patch:                      # what a call puts into a parameter buffer
     Source source

@@ -5,7 +5,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
 from mxcy.engine._atomic cimport ACQ_REL, add_long
-from mxcy.gpu._device cimport device_start, enter, failed, leave, stream_of
+from mxcy.gpu._device cimport device_start, devices, enter, failed, leave, stream_of
 from mxcy.gpu._driver cimport address_t, cu
 
 from mxcy.gpu import _module, compiler
@@ -15,7 +15,8 @@ cdef enum:
     ROOM = 4096                     # bytes of parameters that a launch can have
     PLAIN_SHARED = 48 << 10         # bytes of shared memory that need no asking
 
-cdef dict SOURCES = {"scalar": FROM_SCALAR, "seed": FROM_SEED, "counter": FROM_COUNTER, "train": FROM_TRAIN}
+cdef dict SOURCES = {"scalar": FROM_SCALAR, "seed": FROM_SEED, "counter": FROM_COUNTER, "train": FROM_TRAIN,
+                     "notice": FROM_NOTICE}
 # What cuLaunchKernel's `extra` is made of.
 cdef void* END = <void*>0
 cdef void* BUFFER_POINTER = <void*>1
@@ -129,6 +130,8 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
                 (<uint64_t*>place)[0] = call.seed
             elif patch.source == FROM_COUNTER:
                 (<uint64_t*>place)[0] = call.counter
+            elif patch.source == FROM_NOTICE:
+                (<void**>place)[0] = devices[issues.device].notice
             else:
                 (<int*>place)[0] = call.train
         if issue.library != NULL:

@@ -12,13 +12,14 @@ import numpy as np
 
 from mxcy.dtype import NUMPY
 
-__all__ = ["COUNTER", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "LibraryCall", "Pointer",
-           "blocks", "launch"]
+__all__ = ["COUNTER", "NOTICE", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "LibraryCall",
+           "Pointer", "blocks", "launch"]
 
 #: Arguments that are known at the call only: the number of a scalar operator (double), Philox key and first counter
-#: (unsigned 64-bit), whether the call is in training mode (int).
-SCALAR, SEED, COUNTER, TRAIN = "scalar", "seed", "counter", "train"
-PATCHED = {SCALAR: 8, SEED: 8, COUNTER: 8, TRAIN: 4}        # and their bytes
+#: (unsigned 64-bit), whether the call is in training mode (int), where a kernel reports an index out of range (pointer
+#: to the Notice of index.cuh: the next wait for the device raises).
+SCALAR, SEED, COUNTER, TRAIN, NOTICE = "scalar", "seed", "counter", "train", "notice"
+PATCHED = {SCALAR: 8, SEED: 8, COUNTER: 8, TRAIN: 4, NOTICE: 8}        # and their bytes
 WORKSPACE = -1
 
 

@@ -15,9 +15,15 @@ using mxcy_index::KEEP;
 using mxcy_index::RAISE;
 using mxcy_index::WRAP;
 
-/* An index, in a mode of index.h. Out of range in the mode RAISE ends the kernel with an error, which the next wait
-   reports: the device cannot be used any more. */
-template <int mode, class T> static inline int64_t index_at(const T* indices, int64_t i, int64_t limit) {
+/* What went wrong, in memory of the host: gpu/_device.pxd. The next wait for the device raises. */
+struct Notice {
+    int raised;
+    int64_t index, limit;
+};
+
+/* An index, in a mode of index.h. One that is out of range in the mode RAISE is reported, and then counts as 0. */
+template <int mode, class T>
+static inline int64_t index_at(const T* indices, int64_t i, int64_t limit, Notice* notice = nullptr) {
     int64_t k;
     if constexpr (std::is_same_v<T, half>) k = mxcy_index::integer(widen(indices[i]));
     else k = mxcy_index::integer(indices[i]);
@@ -31,7 +37,10 @@ template <int mode, class T> static inline int64_t index_at(const T* indices, in
     }
     if (mode == RAISE) {
         k = k < 0 ? k + limit : k;
-        if (k < 0 || k >= limit) __trap();
+        if (k < 0 || k >= limit) {
+            if (atomicCAS(&notice->raised, 0, 1) == 0) notice->index = k, notice->limit = limit;
+            return 0;
+        }
     }
     return k;
 }
@@ -39,13 +48,13 @@ template <int mode, class T> static inline int64_t index_at(const T* indices, in
 /* out[o, i] = data[o, indices[i]]: items of `inner` packs. */
 template <class T, int count, int mode, class X, class I>
 static inline void take(T* out, const T* data, const X* indices, const Divisor& inner, const Divisor& m, int64_t limit,
-                        int64_t n) {
+                        Notice* notice, int64_t n) {
     typedef Pack<T, count> P;
     const bool aligned = (uintptr_t(out) | uintptr_t(data)) % sizeof(P) == 0;
     for (int64_t i = first_item(); i < n; i += grid_step()) {
         I column = I(i), which = split(column, inner);
         const I outer = split(which, m);
-        const int64_t from = (outer * limit + index_at<mode>(indices, which, limit)) * inner.by + column;
+        const int64_t from = (outer * limit + index_at<mode>(indices, which, limit, notice)) * inner.by + column;
         if (aligned) reinterpret_cast<P*>(out)[i] = reinterpret_cast<const P*>(data)[from];
         else for (int j = 0; j < count; j++) out[i * count + j] = data[from * count + j];
     }
@@ -97,20 +106,21 @@ static inline void one_hot(T* out, const X* indices, double on, double off, cons
 template <int axes> struct Extents { int64_t of[axes]; };
 
 template <int axes, class X>
-static inline int64_t place_of(const X* indices, const Extents<axes>& extents, int64_t n, int64_t i) {
+static inline int64_t place_of(const X* indices, const Extents<axes>& extents, int64_t n, int64_t i, Notice* notice) {
     int64_t place = 0;
-    for (int k = 0; k < axes; k++) place = place * extents.of[k] + index_at<RAISE>(indices, k * n + i, extents.of[k]);
+    for (int k = 0; k < axes; k++)
+        place = place * extents.of[k] + index_at<RAISE>(indices, k * n + i, extents.of[k], notice);
     return place;
 }
 
 template <class T, int count, int axes, class X, class I>
 static inline void gather(T* out, const T* data, const X* indices, const Extents<axes>& extents, int64_t items,
-                          const Divisor& inner, int64_t n) {
+                          const Divisor& inner, Notice* notice, int64_t n) {
     typedef Pack<T, count> P;
     const bool aligned = (uintptr_t(out) | uintptr_t(data)) % sizeof(P) == 0;
     for (int64_t i = first_item(); i < n; i += grid_step()) {
         I column = I(i);
-        const int64_t from = place_of(indices, extents, items, split(column, inner)) * inner.by + column;
+        const int64_t from = place_of(indices, extents, items, split(column, inner), notice) * inner.by + column;
         if (aligned) reinterpret_cast<P*>(out)[i] = reinterpret_cast<const P*>(data)[from];
         else for (int j = 0; j < count; j++) out[i * count + j] = data[from * count + j];
     }
@@ -118,19 +128,20 @@ static inline void gather(T* out, const T* data, const X* indices, const Extents
 
 /* Of several items for one place the last stays: `last` holds the number of that item for each place, -1 at first. */
 template <int axes, class X>
-static inline void find_last(int* last, const X* indices, const Extents<axes>& extents, int64_t items) {
+static inline void find_last(int* last, const X* indices, const Extents<axes>& extents, Notice* notice,
+                             int64_t items) {
     for (int64_t i = first_item(); i < items; i += grid_step())
-        atomicMax(last + place_of(indices, extents, items, i), int(i));
+        atomicMax(last + place_of(indices, extents, items, i, notice), int(i));
 }
 template <class T, int count, int axes, class X, class I>
 static inline void scatter(T* out, const T* data, const X* indices, const int* last, const Extents<axes>& extents,
-                           int64_t items, const Divisor& inner, int64_t n) {
+                           int64_t items, const Divisor& inner, Notice* notice, int64_t n) {
     typedef Pack<T, count> P;
     const bool aligned = (uintptr_t(out) | uintptr_t(data)) % sizeof(P) == 0;
     for (int64_t i = first_item(); i < n; i += grid_step()) {
         I column = I(i);
         const I item = split(column, inner);
-        const int64_t place = place_of(indices, extents, items, item), to = place * inner.by + column;
+        const int64_t place = place_of(indices, extents, items, item, notice), to = place * inner.by + column;
         if (last[place] != int(item)) continue;
         if (aligned) reinterpret_cast<P*>(out)[to] = reinterpret_cast<const P*>(data)[i];
         else for (int j = 0; j < count; j++) out[to * count + j] = data[i * count + j];

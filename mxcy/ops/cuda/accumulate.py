@@ -5,7 +5,7 @@ import numpy as np
 
 from mxcy.base import MXNetValueError
 from mxcy.dtype import NUMPY
-from mxcy.gpu.recipe import Fill, blocks, launch
+from mxcy.gpu.recipe import NOTICE, Fill, blocks, launch
 from mxcy.ops import _index
 from mxcy.ops.cuda.indexing import around, extents_of, index_kind, mode_name
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
@@ -30,7 +30,8 @@ extern "C" __global__ void move_by_digit(const uint32_t* keys, const uint32_t* i
 def place_keys(indices, kernel, expression, parameters):
     """Source of the kernel that computes the place of each item, and numbers the items."""
     return f"""{HEADER}extern "C" __global__ void place_items(uint32_t* keys, uint32_t* items,
-        const {index_kind(indices, kernel)}* indices, {parameters}, int64_t n) {{
+        const {index_kind(indices, kernel)}* indices, {parameters}, mxcy::Notice* notice,
+        int64_t n) {{
     for (int64_t i = mxcy::first_item(); i < n; i += mxcy::grid_step()) {{
         keys[i] = uint32_t({expression});
         items[i] = uint32_t(i);
@@ -88,7 +89,7 @@ extern "C" __global__ void add_long_runs({parameters}, int64_t inner, int64_t ou
 }}
 """
     n = outer * places * inner
-    launches = [launch(source, "place_items", grid(m), THREADS, keys, items, *arguments, m), *launches,
+    launches = [launch(source, "place_items", grid(m), THREADS, keys, items, *arguments, NOTICE, m), *launches,
                 launch(sums, "add_items", grid(n), THREADS, out, g, keys_sorted, order, m, places, inner, n)]
     if m > LONG:
         launches.append(launch(sums, "add_long_runs", blocks(m, LONG), (32, LONG_LANES), out, g, keys_sorted, order, m,
@@ -100,7 +101,8 @@ extern "C" __global__ void add_long_runs({parameters}, int64_t inner, int64_t ou
 def take_backward(ins, outs, scratch, kernel, params):
     (g, indices), out = ins, outs[0]
     outer, places, inner = around(out.shape, params.get("axis", 0))
-    source = place_keys(indices, kernel, f"mxcy::index_at<{mode_name(params)}>(indices, i, places)", "int64_t places")
+    place = f"mxcy::index_at<{mode_name(params)}>(indices, i, places, notice)"
+    source = place_keys(indices, kernel, place, "int64_t places")
     return accumulate(g, out, kernel, scratch, source, [indices, places], (outer, indices.size, places, inner))
 
 
@@ -108,6 +110,7 @@ def take_backward(ins, outs, scratch, kernel, params):
 def gather_nd_backward(ins, outs, scratch, kernel):
     (g, indices), out = ins, outs[0]
     extents, axes, inner, m = extents_of(out, indices, kernel)
-    source = place_keys(indices, kernel, "mxcy::place_of(indices, extents, n, i)", f"mxcy::Extents<{axes}> extents")
+    place = "mxcy::place_of(indices, extents, n, i, notice)"
+    source = place_keys(indices, kernel, place, f"mxcy::Extents<{axes}> extents")
     return accumulate(g, out, kernel, scratch, source, [indices, extents],
                       (1, m if g.size else 0, prod(out.shape[:axes]), inner))

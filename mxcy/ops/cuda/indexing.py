@@ -6,7 +6,7 @@ import numpy as np
 
 from mxcy.base import MXNetValueError
 from mxcy.dtype import NUMPY
-from mxcy.gpu.recipe import Fill, launch
+from mxcy.gpu.recipe import NOTICE, Fill, launch
 from mxcy.ops import _index
 from mxcy.ops.cuda.creation import converted_type
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
@@ -46,12 +46,14 @@ def take_from(data, indices, out, kernel, params):
     count = widest(size, inner)
     n, word, kind = out.size // count, WORDS[size], index_kind(indices, kernel)
     source = f"""{HEADER}extern "C" __global__ void take({word}* out, const {word}* data, const {kind}* indices,
-                                mxcy::Divisor inner, mxcy::Divisor m, int64_t limit, int64_t n) {{
-    mxcy::take<{word}, {count}, {mode_name(params)}, {kind}, {index_type(n)}>(out, data, indices, inner, m, limit, n);
+                                mxcy::Divisor inner, mxcy::Divisor m, int64_t limit,
+                                mxcy::Notice* notice, int64_t n) {{
+    mxcy::take<{word}, {count}, {mode_name(params)}, {kind}, {index_type(n)}>(
+        out, data, indices, inner, m, limit, notice, n);
 }}
 """
     return [launch(source, "take", grid(n), THREADS, out, data, indices, divisor(inner // count), divisor(indices.size),
-                   limit, n)]
+                   limit, NOTICE, n)]
 
 
 @rule(_index.take)
@@ -138,11 +140,14 @@ def gather_nd(ins, outs, kernel):
     count = widest(size, inner)
     n, word, kind = out.size // count, WORDS[size], index_kind(indices, kernel)
     source = f"""{HEADER}extern "C" __global__ void gather({word}* out, const {word}* data, const {kind}* indices,
-                                  mxcy::Extents<{axes}> extents, int64_t items, mxcy::Divisor inner, int64_t n) {{
-    mxcy::gather<{word}, {count}, {axes}, {kind}, {index_type(n)}>(out, data, indices, extents, items, inner, n);
+                                  mxcy::Extents<{axes}> extents, int64_t items, mxcy::Divisor inner,
+                                  mxcy::Notice* notice, int64_t n) {{
+    mxcy::gather<{word}, {count}, {axes}, {kind}, {index_type(n)}>(
+        out, data, indices, extents, items, inner, notice, n);
 }}
 """
-    return [launch(source, "gather", grid(n), THREADS, out, data, indices, extents, items, divisor(inner // count), n)]
+    return [launch(source, "gather", grid(n), THREADS, out, data, indices, extents, items, divisor(inner // count),
+                   NOTICE, n)]
 
 
 def put(data, indices, out, scratch, kernel):
@@ -158,18 +163,20 @@ def put(data, indices, out, scratch, kernel):
     count = widest(size, inner)
     n, word, kind = data.size // count, WORDS[size], index_kind(indices, kernel)
     source = f"""{HEADER}extern "C" __global__ void find_last(int* last, const {kind}* indices,
-                                     mxcy::Extents<{axes}> extents, int64_t items) {{
-    mxcy::find_last(last, indices, extents, items);
+                                     mxcy::Extents<{axes}> extents, mxcy::Notice* notice, int64_t items) {{
+    mxcy::find_last(last, indices, extents, notice, items);
 }}
 extern "C" __global__ void scatter({word}* out, const {word}* data, const {kind}* indices, const int* last,
-                                   mxcy::Extents<{axes}> extents, int64_t items, mxcy::Divisor inner, int64_t n) {{
-    mxcy::scatter<{word}, {count}, {axes}, {kind}, {index_type(n)}>(out, data, indices, last, extents, items, inner, n);
+                                   mxcy::Extents<{axes}> extents, int64_t items, mxcy::Divisor inner,
+                                   mxcy::Notice* notice, int64_t n) {{
+    mxcy::scatter<{word}, {count}, {axes}, {kind}, {index_type(n)}>(
+        out, data, indices, last, extents, items, inner, notice, n);
 }}
 """
     return [Fill(last, 4 * places, 255),
-            launch(source, "find_last", grid(items), THREADS, last, indices, extents, items),
+            launch(source, "find_last", grid(items), THREADS, last, indices, extents, NOTICE, items),
             launch(source, "scatter", grid(n), THREADS, out, data, indices, last, extents, items,
-                   divisor(inner // count), n)]
+                   divisor(inner // count), NOTICE, n)]
 
 
 @rule(_index.scatter_nd)
