@@ -9,7 +9,7 @@ from mxcy.graph.graph import Entry, Graph
 from mxcy.graph.infer import infer_shapes, infer_types, is_complete
 from mxcy.graph.interpret import interpret, needs_interpreter
 from mxcy.graph.lower import TooLong, lower
-from mxcy.graph.place import contexts
+from mxcy.graph.place import contexts, place
 from mxcy.imperative._tape import detach, mark_variable
 from mxcy.plan._cached import Prepared
 from mxcy.plan._plan import Execution
@@ -66,6 +66,9 @@ class Executor:
         device = contexts(self._graph, group2ctx, ctx) if group2ctx else {}
         self.outputs = [None if shape is None else nd.zeros(shape, device.get(head.node, ctx), dtype)
                         for head, (shape, dtype) in zip(self._graph.heads, self._output_types(types))]
+        used = set(device.values())
+        if len(used) > 1 and any(where.device_type == "gpu" for where in used):         # a plan is for one device
+            self._graph, self._interpreted = place(self._graph, group2ctx, ctx), True
 
     def _output_types(self, types):
         """Shape and dtype of each output, as the plan will have them; no shape, if it depends on values."""
@@ -247,7 +250,8 @@ class Executor:
     def _interpreted_backward(self, out_grads, train):
         if self._recorded is None:
             self._interpret(train, True)
-        autograd.backward(self._recorded, out_grads)
+        autograd.backward(self._recorded, [grad if grad is None else grad.as_in_context(result.context)
+                                           for grad, result in zip(out_grads, self._recorded)])
         self._recorded = None
 
     # -- arrays ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,9 @@
 """Running a graph operator by operator, on the tape where it records: the reference that plans are held to."""
+from contextlib import nullcontext
+
 from mxcy.base import MXNetValueError
+from mxcy.context import Context
+from mxcy.graph.place import DEVICE
 from mxcy.imperative._function import apply
 
 __all__ = ["interpret", "needs_interpreter"]
@@ -48,7 +52,9 @@ def interpret(graph, values):
         inputs = tuple([done[entry.node][entry.index] for entry in node.inputs])
         run = node.op.rules.get("run")
         scalar = 0. if node.scalar is None else node.scalar
-        done[node] = run(node, inputs) if run else apply(node.op, node.params, inputs, scalar)
+        placed = not inputs and DEVICE in node.attrs                # others are where their inputs are
+        with Context(node.attrs[DEVICE]) if placed else nullcontext():
+            done[node] = run(node, inputs) if run else apply(node.op, node.params, inputs, scalar)
         for entry in node.inputs:                       # arrays go when nothing needs them any more
             uses[entry.node] -= 1
             if not uses[entry.node]:

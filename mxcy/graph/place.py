@@ -2,7 +2,7 @@
 
 Symbols made within ``AttrScope(ctx_group="name")`` belong to a group; ``group2ctx`` maps groups to devices when the
 symbol is bound. A plan keeps the values of CPU devices, which share the machine's memory, in one arena, so that between
-them a copy needs no step.
+them a copy needs no step. There are no plans for several GPUs: graphs that are placed on them are interpreted.
 """
 from mxcy.base import MXNetValueError, nearest
 from mxcy.context import Context
@@ -61,7 +61,7 @@ def place(graph, group2ctx, default):
     Parameters
     ----------
     graph : Graph
-        With types.
+        With or without types.
     group2ctx : dict of str to Context
     default : Context
 
@@ -86,8 +86,9 @@ def place(graph, group2ctx, default):
         if device[entry.node] == here:
             return entry
         if (entry, here) not in copies:
-            copy = Node(COPY, f"{entry.node.name}_to_{here}", [entry], {DEVICE: str(here)}, params={},
-                        types=[(entry.shape, entry.dtype)])
+            types = entry.node.types and [entry.node.types[entry.index]]
+            copy = Node(COPY, f"{entry.node.name}_to_{here}", [entry], {DEVICE: str(here)}, types=types,
+                        params={"ctx": str(here), "origin": str(device[entry.node])})
             device[copy] = here
             copies[entry, here] = Entry(copy, 0)
         return copies[entry, here]

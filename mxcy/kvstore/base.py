@@ -53,7 +53,7 @@ class KVStoreBase:
 
 
 def create(name="local"):
-    """Make a store of the kind ``name``: one of `KVStore`, such as 'device', or a registered subclass of `KVStoreBase`."""
+    """Make a store of a kind of `KVStore`, such as 'device', or of a registered subclass of `KVStoreBase`."""
     from mxcy.kvstore.local import KVStore
     if not isinstance(name, str):
         raise MXNetTypeError(f"the kind of a store is text such as 'local', got {name!r}")

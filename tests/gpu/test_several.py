@@ -332,3 +332,47 @@ def fit(contexts, kvstore="device", **kwargs):
 def test_module_on_two_devices(way, kwargs):
     for here, there in zip(fit(mx.cpu()), fit(TWO, **kwargs), strict=True):
         np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
+# -- models that lie on several devices ------------------------------------------------------------------------------
+
+def two_parts():
+    with mx.AttrScope(ctx_group="first"):
+        hidden = mx.sym.Activation(mx.sym.FullyConnected(mx.sym.var("data"), num_hidden=8, name="one"), act_type="tanh")
+    with mx.AttrScope(ctx_group="second"):
+        hidden = mx.sym.FullyConnected(hidden, num_hidden=3, name="two") + mx.sym.ones((4, 3))
+        return mx.sym.LinearRegressionOutput(hidden, mx.sym.var("label"), name="out")
+
+
+@pytest.mark.parametrize("groups", [TWO, TWO[::-1], [mx.cpu(), TWO[1]]], ids=str)
+def test_groups_of_nodes_on_several_devices(groups):
+    results = []
+    for given in (None, dict(zip(["first", "second"], groups))):
+        executor = two_parts().simple_bind(mx.cpu() if given is None else groups[0], group2ctx=given, data=(4, 6),
+                                           label=(4, 3))
+        if given:
+            assert executor.arg_dict["one_weight"].context == groups[0]
+            assert executor.grad_dict["two_weight"].context == executor.outputs[0].context == groups[1]
+        rng = np.random.default_rng(3)
+        values = {name: rng.normal(size=array.shape) for name, array in executor.arg_dict.items()}
+        for _ in range(3):
+            executor.forward(is_train=True, **{name: nd.array(value) for name, value in values.items()})
+            executor.backward()
+        results.append([executor.outputs[0].asnumpy(), *(grad.asnumpy() for grad in executor.grad_dict.values())])
+    for here, there in zip(*results, strict=True):
+        np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)
+
+
+def test_module_with_groups():
+    results = []
+    for contexts, groups in ((mx.cpu(), None), (TWO[0], {"first": TWO[0], "second": TWO[1]})):
+        module = mx.mod.Module(two_parts(), ["data"], ["label"], context=contexts, group2ctxs=groups)
+        module.bind([("data", (4, 6))], [("label", (4, 3))])
+        module.init_params(mx.init.Constant(.1))
+        module.init_optimizer(optimizer_params={"learning_rate": .5})
+        for _ in range(3):
+            module.forward_backward(mx.io.DataBatch([nd.ones((4, 6))], [nd.ones((4, 3))]))
+            module.update()
+        results.append({name: array.asnumpy() for name, array in module.get_params()[0].items()})
+    for name, array in results[0].items():
+        np.testing.assert_allclose(results[1][name], array, rtol=1e-4)
