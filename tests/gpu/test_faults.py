@@ -154,3 +154,59 @@ before, after = steps(2000), steps(10000)
 print(after[0] - before[0], after[1] - before[1], after[2] - before[2] < 4096)
 """)
     assert out == "0 0 True\n"
+
+
+SEVERAL = """
+from mxcy import autograd, gluon
+two = [mx.gpu(0), mx.gpu(1)]
+param = gluon.Parameter("w", shape=(4,))
+param.initialize("ones", ctx=two)
+trainer = gluon.Trainer([param], "sgd", {"learning_rate": .5})
+
+def step():
+    with autograd.record():
+        losses = [(data * 2).sum() for data in param.list_data()]
+    autograd.backward(losses)
+    trainer.step(1)
+    return [data.asnumpy().tolist() for data in param.list_data()]
+"""
+
+
+@pytest.mark.parametrize("nccl", [True, False])
+def test_one_of_several_devices_fails(run, nccl):
+    """The error names that device, and the others go on."""
+    out = run(SEVERAL + """
+import ctypes
+driver = ctypes.CDLL(os.environ["MXCY_LIBCUDA"])
+print(step())
+x = nd.array([1, 2], ctx=two[1])
+driver.standin_fail(b"cuLaunchKernel", 1, 719)
+print(error(lambda: (x * 3).asnumpy()))
+print(error(step))
+print(error(step))
+print(param.data(two[0]).asnumpy(), (nd.array([1, 2], ctx=two[0]) + 1).asnumpy())
+""", **({} if nccl else {"MXCY_LIBNCCL": ""}))
+    lines = out.splitlines()
+    assert lines[0] == str([[-1.0] * 4] * 2) and lines[-1] == "[-1. -1. -1. -1.] [2. 3.]"
+    assert all("gpu(1)" in line and "gpu(0)" not in line for line in lines[1:-1]), lines
+
+
+def test_no_nccl(run):
+    out = run(SEVERAL + """
+print(step())
+print(error(lambda: mx.kv.create("nccl")))
+""", MXCY_LIBNCCL="/nowhere/libnccl.so.2")
+    assert str([[-1.0] * 4] * 2) in out and "the store 'nccl' needs NCCL" in out and "'device', which works" in out
+
+
+def test_nccl_that_cannot_join_devices(run):
+    out = run(SEVERAL + """
+import ctypes
+ctypes.CDLL(os.environ["MXCY_LIBNCCL"]).standin_nccl_fail(b"ncclCommInitAll", 1)
+print(error(step))
+""")
+    assert "NCCL cannot join the devices (0, 1): a fault that was injected. NCCL_DEBUG=WARN tells more" in out
+
+
+def test_devices_that_are_not_connected(run):
+    assert str([[-1.0] * 4] * 2) in run(SEVERAL + "print(step())", STANDIN_PEERS="0", MXCY_LIBNCCL="")
