@@ -16,7 +16,7 @@ namespace mxcy {
 template <class T> using sum_t = std::conditional_t<std::is_integral_v<T> && sizeof(T) < 4, int32_t, wide_t<T>>;
 
 struct Product {                            /* in elements; a step leads from one row, as it lies in memory, to the next */
-    int64_t m, n, k, a_step, b_step;
+    int64_t m, n, k, a_step, b_step, a_batch;
     int64_t parts, depth;                   /* of the sum over k: how many, and how long, a multiple of the panels' depth */
 };
 
@@ -60,7 +60,8 @@ template <class T, int outer, int deep, bool along_k> struct Panel {
     }
 };
 
-template <class T, int tile, bool transpose_a, bool transpose_b>
+/* add: to what c holds. */
+template <class T, int tile, bool transpose_a, bool transpose_b, bool add>
 static inline void product_tile(T* c, sum_t<T>* parts, const T* a, const T* b, const T* bias, const Product& p) {
     typedef sum_t<T> W;
     constexpr int deep = 64 / sizeof(W), side = tile / 16, run = side < 4 ? side : 4;     /* of a thread's square */
@@ -76,7 +77,7 @@ static inline void product_tile(T* c, sum_t<T>* parts, const T* a, const T* b, c
     const int64_t part = index % p.parts, batch = index / p.parts;
     const int64_t begin = part * p.depth, end = begin + p.depth < p.k ? begin + p.depth : p.k;
     const int x0 = threadIdx.x % 16 * run, y0 = threadIdx.x / 16 * run;
-    a += batch * p.m * p.k;
+    a += batch * p.a_batch;
     b += batch * p.k * p.n;
     c += batch * p.m * p.n;
     const bool a_packs = A::dense(a, p.a_step), b_packs = B::dense(b, p.b_step);
@@ -89,6 +90,12 @@ static inline void product_tile(T* c, sum_t<T>* parts, const T* a, const T* b, c
 #pragma unroll
             for (int i = 0; i < side; i++) sums[i][j] = start;
         }
+    if (add && part == 0)
+        for (int i = 0; i < side; i++)
+            for (int j = 0; j < side; j++) {
+                const int64_t row = m0 + y0 + i / run * 16 * run + i % run, column = n0 + x0 + j / run * 16 * run + j % run;
+                if (row < p.m && column < p.n) sums[i][j] = widen(c[row * p.n + column]);
+            }
     A a_next;
     B b_next;
     if (begin < end) {
@@ -224,10 +231,10 @@ static inline void product_dots(T* c, const T* matrix, const T* vectors, const T
 
 }  // namespace mxcy
 
-#define MXCY_PRODUCT(T, tile, transpose_a, transpose_b)                                                                \
-    extern "C" __global__ void __launch_bounds__(256) tiles(T* c, mxcy::sum_t<T>* parts, const T* a, const T* b,       \
-                                                            const T* bias, mxcy::Product p) {                          \
-        mxcy::product_tile<T, tile, transpose_a, transpose_b>(c, parts, a, b, bias, p);                                \
+#define MXCY_PRODUCT(T, tile, transpose_a, transpose_b, add)                                                           \
+    extern "C" __global__ void __launch_bounds__(256, sizeof(mxcy::sum_t<T>) == 4 ? 2 : 1)                             \
+    tiles(T* c, mxcy::sum_t<T>* parts, const T* a, const T* b, const T* bias, mxcy::Product p) {                       \
+        mxcy::product_tile<T, tile, transpose_a, transpose_b, add>(c, parts, a, b, bias, p);                           \
     }                                                                                                                  \
     extern "C" __global__ void join_parts(T* c, const mxcy::sum_t<T>* parts, int64_t count, int64_t size, int64_t n) { \
         mxcy::join_product<T>(c, parts, count, size, n);                                                               \

@@ -1,10 +1,11 @@
-"""Convolution in its three directions, by our own kernels."""
+"""Convolution in its three directions: by products of matrices, or by kernels that form these as they go."""
 import math
 import struct
 
 from mxcy.dtype import NUMPY
 from mxcy.gpu.recipe import Fill, launch
 from mxcy.ops import _convolution as kernels
+from mxcy.ops.cuda import columns
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
@@ -19,6 +20,7 @@ class Geometry:
     def __init__(self, kernel, params, data, out, weight):
         numbers = struct.unpack("18q2d", kernel.pack(params))
         spatial, self.groups, fitted, last, weights_last = numbers[:5]
+        self.first = not last and not weights_last              # channels come first, of data and weights
         self.kernel, self.stride, dilate, pad = (numbers[6 + 3 * i:9 + 3 * i] for i in range(4))
         axes = slice(1, -1) if last else slice(2, None)
         fill = (1,) * (3 - spatial)
@@ -58,20 +60,26 @@ def tiles(rows, columns, layers):
 
 
 @rule(kernels.convolution)
-def _(ins, outs, kernel, params):
+def _(ins, outs, kernel, params, scratch):
     data, weight, out = ins[0], ins[1], outs[0]
     g = Geometry(kernel, params, data, out, weight)
     if data.size == 0 and len(ins) < 3:
         return [Fill(out.pointer, out.nbytes)]
+    if columns.suits(g):
+        return columns.forward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
+                               scratch)
     return [launch(source(c_type(out, kernel, FLOATS)), "forward",
                    tiles(g.filters, g.batch * math.prod(g.out), g.groups), THREADS, g.packed(), data, weight,
                    ins[2] if len(ins) > 2 else 0, out)]
 
 
 @rule(kernels.deconvolution)
-def _(ins, outs, kernel, params):
+def _(ins, outs, kernel, params, scratch):
     data, weight, out = ins[0], ins[1], outs[0]
     g = Geometry(kernel, params, out, data, weight)
+    if columns.suits(g):
+        return columns.backward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
+                                scratch)
     return [launch(source(c_type(out, kernel, FLOATS)), "backward",
                    tiles(g.channels, g.batch * math.prod(g.data), g.groups), THREADS, g.packed(), data, weight,
                    ins[2] if len(ins) > 2 else 0, out)]
@@ -84,8 +92,10 @@ def _(ins, outs, kernel, params, scratch):
         return [Fill(weight.pointer, weight.nbytes)]
     g = Geometry(kernel, params, data, grad, weight)
     kind = c_type(weight, kernel, FLOATS)
-    columns, depth = g.channels * math.prod(g.kernel), g.batch * math.prod(g.out)
-    across, down, groups = tiles(g.filters, columns, g.groups)
+    if columns.suits(g):
+        return columns.weights(g, kind, data, grad, weight, scratch)
+    width, depth = g.channels * math.prod(g.kernel), g.batch * math.prod(g.out)
+    across, down, groups = tiles(g.filters, width, g.groups)
     slices = max(min(-(-depth // (DEPTH * LONGEST)), BLOCKS // (across * down * groups), 65535 // groups), 1)
     parts = scratch(weight.size * slices * max(NUMPY[weight.dtype].itemsize, 4))
     return [launch(source(kind), "weights", (across, down, groups * slices), THREADS, g.packed(), data, grad, parts,

@@ -35,7 +35,7 @@ class Matrix(NamedTuple):
     transposed: bool = False
 
 
-def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None):
+def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None, shared=False, add=False):
     """What to launch for ``c = a b + bias``, for ``batch`` dense matrices of each kind.
 
     Parameters
@@ -51,6 +51,10 @@ def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None):
     m, n, k, batch : int
     bias : Pointer, optional
         n elements, added to every row.
+    shared : bool
+        Whether the whole batch has the same ``a``.
+    add : bool
+        Whether the product is added to what ``c`` holds; then there is no bias.
 
     Returns
     -------
@@ -58,14 +62,14 @@ def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None):
     """
     if not m or not n or not batch:
         return []
-    if k and (m <= FEW and b.transposed or n <= FEW and not a.transposed):
+    if k and not shared and not add and (m <= FEW and b.transposed or n <= FEW and not a.transposed):
         return few(dtype, c, a, b, m, n, k, batch, bias)
     if k and dtype in LIBRARY and max(m, n, k, batch, a.step, b.step) < 1 << 31 and _cublas.available():
-        return by_library(dtype, c, a, b, m, n, k, batch, bias)
-    return by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias)
+        return by_library(dtype, c, a, b, m, n, k, batch, bias, shared, add)
+    return by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias, shared, add)
 
 
-def by_library(dtype, c, a, b, m, n, k, batch, bias):
+def by_library(dtype, c, a, b, m, n, k, batch, bias, shared, add):
     """cuBLAS computes columns first, so it is asked for the transpose: ``c.T = b.T a.T``."""
     start = []
     if bias is not None:
@@ -73,12 +77,12 @@ def by_library(dtype, c, a, b, m, n, k, batch, bias):
         source = f'#include "mxcy/gpu/kernels/product.cuh"\nMXCY_REPEAT({C_TYPES[dtype]})\n'
         start = [launch(source, "repeat", grid(-(-batch * m * n // count)), THREADS, c, bias, n, batch * m * n)]
     kind, compute = LIBRARY[dtype]
-    numbers = struct.pack("3q12i", k * n, m * k, m * n, b.transposed, a.transposed, n, m, k, b.step, a.step, n, batch,
-                          kind, compute, bias is not None)
+    numbers = struct.pack("3q12i", k * n, 0 if shared else m * k, m * n, b.transposed, a.transposed, n, m, k,
+                          b.step, a.step, n, batch, kind, compute, add or bias is not None)
     return [*start, LibraryCall(_cublas.ready, (c, b.pointer, a.pointer, numbers))]
 
 
-def by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias):
+def by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias, shared, add):
     """Our own kernels."""
     tile = tile_size(m, n, batch)
     tiles = -(-m // tile) * -(-n // tile) * batch
@@ -87,8 +91,9 @@ def by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias):
     depth = -(-k // (parts * 16)) * 16
     partial = scratch(parts * batch * m * n * itemsize) if parts > 1 else 0
     source = ('#include "mxcy/gpu/kernels/product.cuh"\n'
-              f"MXCY_PRODUCT({C_TYPES[dtype]}, {tile}, {word(a.transposed)}, {word(b.transposed)})\n")
-    sizes = struct.pack("7q", m, n, k, a.step, b.step, parts, depth)
+              f"MXCY_PRODUCT({C_TYPES[dtype]}, {tile}, {word(a.transposed)}, {word(b.transposed)}, "
+              f"{word(add)})\n")
+    sizes = struct.pack("8q", m, n, k, a.step, b.step, 0 if shared else m * k, parts, depth)
     launches = [launch(source, "tiles", tiles * parts, 256, c, partial, a.pointer, b.pointer, bias or 0,
                        sizes)]
     if parts > 1:
