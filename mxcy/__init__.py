@@ -25,6 +25,7 @@ _LAZY = {
     "AttrScope": "attribute.AttrScope",
     "attribute": "attribute",
     "callback": "callback",
+    "contrib": "contrib",
     "datasets": "datasets",
     "engine": "engine",
     "executor": "executor",

@@ -221,6 +221,7 @@ class Executor:
             program = compile_plan(Graph(heads), _types(arrays), train=train, grads=grads, n_heads=len(self.outputs),
                                    parameters=() if with_grads else _parameters(self._graph),
                                    group2ctx=self._group2ctx, ctx=self._ctx)
+            self._check_outputs(program)
             names = [name for name in program.variables if name in arrays]
             prepared = None
             if program.prepare is not None:
@@ -229,6 +230,14 @@ class Executor:
             self._programs[key] = (program, [arrays[name] for name in names], prepared, watched,
                                    {name: i for i, name in enumerate(names)})
         return self._programs[key]
+
+    def _check_outputs(self, program):
+        """Raise if mixed precision was turned on after the outputs were made."""
+        for i, array in enumerate(self.outputs):
+            before, now = array.dtype_name, program.plan.slot_type(program.first_output + i)[1]
+            if before != now:
+                raise MXNetError(f"output {self._symbol.list_outputs()[i]!r} was bound as {before} and is {now} now: "
+                                 "bind the symbol after amp.init(), not before")
 
     # -- graphs that no plan can be made of --------------------------------------------------------------------------
 

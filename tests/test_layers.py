@@ -34,7 +34,7 @@ LAYERS = [
     "callback monitor",
     "model",
     "gluon test_utils",
-    "rnn",
+    "contrib rnn",
     "examples",
 ]
 #: Imports against the order, made when they are needed, and why.

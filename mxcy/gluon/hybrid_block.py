@@ -251,15 +251,19 @@ class HybridBlock(Block):
         remove_amp_cast : bool
             Leave out the casts that automatic mixed precision put in.
         """
-        if not self._compiled:
-            raise MXNetError(f"export: {self.name} has no graph yet. Call hybridize() and then the block, once.")
-        trace = list(self._compiled.values())[-1][0].trace
+        trace = self._last_trace("export")
         trace.symbol.save(f"{path}-symbol.json", remove_amp_cast=remove_amp_cast)
         auxiliary = set(trace.symbol.list_auxiliary_states())
         values = {name: param._reduce() for name, param in trace.params.items()}
         values.update(trace.constants)
         nd.save(f"{path}-{epoch:04d}.params",
                 {f"{'aux' if name in auxiliary else 'arg'}:{name}": value for name, value in values.items()})
+
+    def _last_trace(self, purpose):
+        """The Trace of the graph that was made last."""
+        if not self._compiled:
+            raise MXNetError(f"{purpose}: {self.name} has no graph yet. Call hybridize() and then the block, once.")
+        return list(self._compiled.values())[-1][0].trace
 
     def register_op_hook(self, callback, monitor_all=False):
         """Call ``callback(name, operator, array)`` with each value in the graph, at every call from now on.

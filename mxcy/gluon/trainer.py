@@ -64,6 +64,8 @@ class Trainer:
         self._kv_initialized = False
         self._updaters = []
         self._calls = self._calls_of = None
+        self._amp_loss_scaler = None            # of mixed precision, see contrib.amp.init_trainer
+        self._amp_original_scale = self._scale
 
     def _make_optimizer(self, optimizer, arguments):
         params = dict(enumerate(self._params))
@@ -211,7 +213,10 @@ class Trainer:
         stale = [weight for _, _, weights in calls for weight in weights if not weight._fresh_grad]
         if stale and not ignore_stale_grad:
             self._raise_stale(stale[0])
-        if self._update_on_kvstore:
+        if self._amp_loss_scaler is not None and self._amp_loss_scaler.has_overflow(
+                [grad for _, grads, weights in calls for grad, weight in zip(grads, weights) if weight._fresh_grad]):
+            pass                                # the step is skipped
+        elif self._update_on_kvstore:
             indices = calls[0][0]
             self._kvstore.pull(indices, [self._params[i].list_data() for i in indices])
         else:

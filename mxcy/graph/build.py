@@ -6,11 +6,12 @@ import numbers
 
 from mxcy.base import MXNetError, MXNetTypeError
 from mxcy.graph.graph import Entry, Node
+from mxcy.imperative._invoke import get_precision
 from mxcy.ndarray.arithmetic import TABLE
 from mxcy.ops.infer import infer, named
 from mxcy.ops.operator import call_rule, lookup
 
-__all__ = ["Builder", "F", "Value", "make", "variable"]
+__all__ = ["Builder", "F", "Value", "converted", "make", "variable"]
 
 
 class Value:
@@ -99,6 +100,17 @@ def make(op, inputs, params, scalar=None, name="", attrs=None, subgraphs=()):
     return Node(op, name or op.name, inputs, attrs, params=params, scalar=scalar, types=types, subgraphs=subgraphs)
 
 
+def converted(op, params, inputs):
+    """The entries in the dtypes that mixed precision wants, where it is on."""
+    precision = get_precision()
+    wanted = precision and precision.conversions(op, params, [entry.dtype for entry in inputs])
+    if not wanted:
+        return inputs
+    cast = lookup("amp_cast")
+    return [entry if dtype is None else Entry(make(cast, [entry], {"dtype": dtype}), 0)
+            for entry, dtype in zip(inputs, wanted)]
+
+
 class Builder:
     """Every operator as a function of Values, by registered name.
 
@@ -108,10 +120,12 @@ class Builder:
         Name of the nodes that are made.
     attrs : dict, optional
         Their user attributes.
+    mixed : bool
+        Whether operators follow mixed precision where it is on. Rules of gradients and passes get the dtypes they gave.
     """
 
-    def __init__(self, name="", attrs=None):
-        self._name, self._attrs = name, attrs or {}
+    def __init__(self, name="", attrs=None, mixed=False):
+        self._name, self._attrs, self._mixed = name, attrs or {}, mixed
 
     def __getattr__(self, name):
         op = lookup(name)
@@ -123,10 +137,12 @@ class Builder:
 
     def _call(self, op, args, kwargs):
         inputs, params, scalar = arguments(op, args, kwargs)
-        params = op.parse(params)
+        params, entries = op.parse(params), [value.entry for value in inputs]
+        if self._mixed:
+            entries = converted(op, params, entries)
         if "compose" in op.rules:
-            return compose(op, inputs, params, self)
-        node = make(op, [value.entry for value in inputs], params, scalar, self._name, dict(self._attrs))
+            return compose(op, [Value(entry, self) for entry in entries], params, self)
+        node = make(op, entries, params, scalar, self._name, dict(self._attrs))
         outputs = [Value(Entry(node, i), self) for i in range(node.n_visible)]
         return outputs[0] if len(outputs) == 1 else outputs
 

@@ -1,6 +1,9 @@
-"""From a symbol graph to a typed one: variables get their types, composed operators become what they are made of."""
+"""From a symbol graph to a typed one.
+
+Variables get their types, composed operators become what they are made of, and mixed precision its casts.
+"""
 from mxcy.base import MXNetError, MXNetValueError
-from mxcy.graph.build import Builder, Value, compose, make
+from mxcy.graph.build import Builder, Value, compose, converted, make
 from mxcy.graph.graph import Entry, Node
 from mxcy.graph.infer import infer_shapes, is_complete
 
@@ -52,8 +55,9 @@ def lower(graph, types, values=None, room=None):
                 raise MXNetValueError(f"the shape of variable {node.name!r} is not known")
             return [Entry(Node(None, node.name, attrs=user, types=[types[node.name]]), 0)]
         rules = node.op.rules
+        inputs = converted(node.op, node.params, inputs)
         if "compose" in rules or "expand" in rules:
-            builder = Builder(node.name, user)
+            builder = Builder(node.name, user, mixed=True)
             given = [Value(entry, builder) for entry in inputs]
             try:
                 if "expand" in rules:                   # control flow: the rule sees the node with its subgraphs

@@ -5,6 +5,7 @@
 comparison when the shapes are those of the last call), `execute` (in the caller when small, else a task).
 """
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.stdint cimport int64_t
 
 from mxcy.imperative._bound cimport Bound, Signature, signature_of
 from mxcy.imperative._execute cimport apart, assign, copying, execute
@@ -21,13 +22,72 @@ from mxcy.context import Context, current_context
 from mxcy.dtype import NAMES
 from mxcy.ndarray._ndarray import new
 from mxcy.ops.infer import named
-from mxcy.ops.operator import call_rule
+from mxcy.ops.operator import call_rule, lookup
+
+cdef object precision = None            # mxcy.ops.precision.Precision, while mixed precision is on
+cdef int64_t precisions = 0             # how often that changed
+cdef dict casts = {}                    # dtype name -> Bound of amp_cast
+
+
+def set_precision(wanted):
+    """Turn mixed precision on, by a Precision, or off, by None."""
+    global precision, precisions
+    precision = wanted
+    precisions += 1
+
+
+def get_precision():
+    """The Precision that operators follow, or None."""
+    return precision
+
+
+cdef int64_t precision_changes() noexcept:
+    return precisions
+
+
+def convert(operator, dict params, list arrays):
+    """The inputs of a call in the dtypes that mixed precision wants, for operators that are not called by `invoke`."""
+    if precision is None or state().exact:
+        return arrays
+    wanted = precision.conversions(operator, params, [NAMES[(<NDArray>array).code] for array in arrays])
+    return arrays if wanted is None else [as_wanted(array, dtype) for array, dtype in zip(arrays, wanted)]
+
+
+cdef tuple converted(Bound bound, tuple inputs, object out):
+    """The inputs in the dtypes that mixed precision wants."""
+    cdef object rule = precision, found, x
+    cdef tuple held = bound.conversions, key
+    if rule is None:                            # turned off by another thread meanwhile
+        return inputs
+    if held is None or held[0] is not rule:
+        bound.conversions = held = (rule, {})
+    x = out[0] if isinstance(out, (list, tuple)) and out else out
+    key = tuple([(<NDArray>array).code for array in inputs]), (<NDArray>x).code if isinstance(x, NDArray) else None
+    found = held[1].get(key, held)
+    if found is held:
+        found = held[1][key] = rule.conversions(bound.operator, bound.params, [NAMES[code] for code in key[0]],
+                                                None if key[1] is None else NAMES[key[1]])
+    if found is None:
+        return inputs
+    return tuple([as_wanted(array, dtype) for array, dtype in zip(inputs, found)])
+
+
+cdef NDArray as_wanted(NDArray array, str dtype):
+    """The array in a dtype; None: as it is."""
+    if dtype is None:
+        return array
+    cdef Bound bound = casts.get(dtype)
+    if bound is None:
+        bound = casts[dtype] = Bound(lookup("amp_cast"), {"dtype": dtype})
+    return compute(bound, signature_of(bound, (array,)), (array,), None, 0)[0]
 
 
 cdef object invoke(Bound bound, tuple inputs, object out, double scalar):
     """Compute the operator; returns the visible output, or a list of them."""
     cdef list outputs
     cdef Signature signature
+    if precision is not None and not state().exact:
+        inputs = converted(bound, inputs, out)
     if bound.compose is not None:
         return composed(bound, inputs, out)
     signature = signature_of(bound, inputs)
@@ -39,6 +99,8 @@ cdef object invoke(Bound bound, tuple inputs, object out, double scalar):
 
 cdef list invoke_all(Bound bound, tuple inputs, double scalar):
     """Compute the operator; returns all outputs, also those that only serve the gradient."""
+    if precision is not None and not state().exact:
+        inputs = converted(bound, inputs, None)
     if bound.compose is not None:
         result = composed(bound, inputs, None)
         return list(result) if isinstance(result, (list, tuple)) else [result]

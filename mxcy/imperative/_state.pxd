@@ -5,11 +5,12 @@ cdef extern from *:
     """
     #ifndef MXCY_STATE
     #define MXCY_STATE
-    struct mxcy_state { int recording, training; };
+    struct mxcy_state { int recording, training, exact; };
     #endif
     """
     struct State "mxcy_state":
         bint recording
         bint training
+        bint exact                      # operators take their inputs as they are, also in mixed precision
 
 cdef State* state() noexcept nogil

@@ -48,19 +48,21 @@ def set_training(bint on):
 cdef class Scope:
     """Context manager that sets the flags and puts them back; None leaves a flag alone. Reusable, not re-entrant."""
     cdef object recording, training
+    cdef bint exact
     cdef list before
 
-    def __init__(self, recording, training):
-        self.recording, self.training, self.before = recording, training, []
+    def __init__(self, recording, training, exact=False):
+        self.recording, self.training, self.exact, self.before = recording, training, exact, []
 
     def __enter__(self):
         cdef State* flags = state()
-        self.before.append((flags.recording, flags.training))
+        self.before.append((flags.recording, flags.training, flags.exact))
         if self.recording is not None:
             flags.recording = self.recording
         if self.training is not None:
             flags.training = self.training
+        flags.exact = flags.exact or self.exact
 
     def __exit__(self, *error):
         cdef State* flags = state()
-        flags.recording, flags.training = self.before.pop()
+        flags.recording, flags.training, flags.exact = self.before.pop()

@@ -177,7 +177,7 @@ def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bi
     cdef int64_t visit
     cdef dict wanted = None
     cdef State* flags = state()
-    cdef bint recording = flags.recording, training = flags.training
+    cdef bint recording = flags.recording, training = flags.training, exact = flags.exact
     visits += 1
     visit = visits
     for array in heads:
@@ -205,7 +205,7 @@ def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bi
                 raise MXNetError(f"variable {i} of grad does not take part in the computation of the heads; call "
                                  f"attach_grad() on it before recording")
             wanted.setdefault(array.node, []).append((i, array.node_index))
-    flags.recording, flags.training = create_graph, train_mode
+    flags.recording, flags.training, flags.exact = create_graph, train_mode, True     # rules get the dtypes they gave
     try:
         for array, given in zip(heads, head_grads):
             if given is None:
@@ -236,7 +236,7 @@ def backward(list heads, list head_grads, bint retain_graph, bint train_mode, bi
             for origin in leaves:
                 write(<Variable>origin, origin.grads)
     finally:
-        flags.recording, flags.training = recording, training
+        flags.recording, flags.training, flags.exact = recording, training, exact
         for origin in order:
             origin.grads = None
     if variables is None:

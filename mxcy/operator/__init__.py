@@ -2,6 +2,7 @@
 from collections import namedtuple
 
 from mxcy.base import MXNetTypeError, MXNetValueError
+from mxcy.imperative._invoke import convert
 from mxcy.ndarray._ndarray import NDArray
 from mxcy.operator.custom import PROPS, CustomOp, CustomOpProp, register
 from mxcy.operator.invocation import call_now
@@ -87,7 +88,7 @@ def Custom(*data, op_type=None, out=None, name=None, **kwargs):
     missing = [key for key in names if key not in inputs]
     if missing:
         raise MXNetTypeError(f"Custom: {prop.op_type} takes {', '.join(names)}; {', '.join(missing)} not given")
-    outputs = call_now(prop, [inputs[key] for key in names])
+    outputs = call_now(prop, convert(CUSTOM, {"prop": prop}, [inputs[key] for key in names]))
     if out is not None:
         targets = out if isinstance(out, (list, tuple)) else [out]
         if len(targets) != len(outputs):

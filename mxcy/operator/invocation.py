@@ -1,12 +1,13 @@
 """Calls of custom operators: what the user's code is asked, and what it raises."""
 import traceback
 
-from mxcy.autograd import is_recording, is_training, pause
+from mxcy.autograd import is_recording, is_training
 from mxcy.base import MXNetError, MXNetValueError
 from mxcy.context import current_context
 from mxcy.dtype import NUMPY, dtype_name
 from mxcy.imperative import _tape
 from mxcy.imperative._function import F
+from mxcy.imperative._state import Scope
 from mxcy.ndarray._ndarray import new
 
 __all__ = ["Invocation", "ask", "call_now", "infer_shapes", "infer_types", "marks"]
@@ -77,14 +78,14 @@ class Invocation:
             ctx = data[0].context if data else current_context()
             self.op = ask(self.prop.create_operator, str(ctx), [list(array.shape) for array in data],
                           [array.dtype for array in data])
-        with pause():
+        with Scope(False, False, exact=True):
             ask(self.op.forward, is_train=train, req=["write"] * len(outputs), in_data=data[:self.n_args],
                 out_data=outputs, aux=data[self.n_args:])
 
     def gradients(self, needs, out_grads, data, outputs):
         """Gradients of the inputs, of which ``needs`` holds a letter each: ``"1"`` for those that are wanted."""
         grads = [F.zeros_like(array) for array in data[:self.n_args]]
-        with pause():
+        with Scope(False, False, exact=True):
             ask(self.op.backward, req=["write" if need == "1" else "null" for need in needs[:self.n_args]],
                 out_grad=out_grads, in_data=data[:self.n_args], out_data=outputs, in_grad=grads,
                 aux=data[self.n_args:])

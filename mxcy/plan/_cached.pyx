@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp
 
 from mxcy.imperative._execute cimport apart
+from mxcy.imperative._invoke cimport precision_changes
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.plan._plan cimport Execution, Plan
@@ -273,7 +274,7 @@ cdef class CachedOp:
         if key == NULL:
             raise MemoryError
         try:
-            key[0] = flags.training
+            key[0] = flags.training | precision_changes() << 32
             if arrays and (<NDArray>arrays[0]).chunk.device_type == GPU:
                 key[0] |= ((<NDArray>arrays[0]).chunk.device_id + 1) << 1
             for array in arrays:
