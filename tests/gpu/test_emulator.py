@@ -278,6 +278,14 @@ def test_undefined_behaviour_is_an_error(body, message):
 
 
 @pytest.mark.slow
+def test_fibers_of_the_c_library():
+    """What processors other than x86-64 use."""
+    outcome = in_new_process("for (int i = 0; i < 9; i++) __syncthreads(); x[0] = __shfl_xor_sync(15, n, 1); assert(n < 8);",
+                             "-DCUDA_EMULATOR_UCONTEXT")
+    assert "assert(n < 8) does not hold" in outcome.stdout, outcome.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("body", ["x[n] = 1;", "__syncthreads(); x[n + threadIdx.x] = 1;",
                                   "MXCY_DYN_SHARED(int, s); s[threadIdx.x] = n;"])
 def test_address_sanitizer_finds_accesses_out_of_bounds(body):

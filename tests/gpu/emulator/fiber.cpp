@@ -6,7 +6,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-#ifdef __x86_64__
+#ifndef CUDA_EMULATOR_UCONTEXT
 asm(R"(
     .text
     .globl cuda_emulator_switch
@@ -71,7 +71,7 @@ void Fiber::reset() {
     __asan_unpoison_memory_region(stack, size);
     fake_stack = nullptr;
 #endif
-#ifdef __x86_64__
+#ifndef CUDA_EMULATOR_UCONTEXT
     void** top = reinterpret_cast<void**>(stack + size);
     *--top = nullptr;                   /* main's own return address, and its alignment */
     *--top = reinterpret_cast<void*>(main);

@@ -2,7 +2,10 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#ifndef __x86_64__
+#if !defined __x86_64__ && !defined CUDA_EMULATOR_UCONTEXT
+#define CUDA_EMULATOR_UCONTEXT          /* the C library's way, slower: it calls the system at each change */
+#endif
+#ifdef CUDA_EMULATOR_UCONTEXT
 #include <ucontext.h>
 #endif
 #ifdef __SANITIZE_ADDRESS__
@@ -11,7 +14,7 @@
 
 namespace cuda_emulator {
 
-#ifdef __x86_64__
+#ifndef CUDA_EMULATOR_UCONTEXT
 /* Keeps the registers that a called function must keep, and goes on where the other stack pointer was kept. */
 extern "C" void cuda_emulator_switch(void** from, void* to) __attribute__((visibility("hidden")));
 #endif
@@ -31,7 +34,7 @@ public:
 #ifdef __SANITIZE_ADDRESS__
         __sanitizer_start_switch_fiber(&fake_stack, other.stack, other.size);
 #endif
-#ifdef __x86_64__
+#ifndef CUDA_EMULATOR_UCONTEXT
         cuda_emulator_switch(&pointer, other.pointer);
 #else
         swapcontext(&context, &other.context);
@@ -54,7 +57,7 @@ private:
     unsigned char* stack = nullptr;
     size_t size = 0;
     bool owned = false;
-#ifdef __x86_64__
+#ifndef CUDA_EMULATOR_UCONTEXT
     void* pointer = nullptr;
 #else
     ucontext_t context;

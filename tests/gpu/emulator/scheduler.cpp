@@ -41,28 +41,30 @@ void fill_shared(const Launch& launch) {
 int Scheduler::run(const Launch& what, char* text, size_t room) {
     error = wrong_size(what);
     if (error.empty()) {
-        launch = &what;
-        arrange();
         const std::unique_ptr<unsigned char[]> shared(new unsigned char[what.shared_bytes]);
         builtins.block_size = what.block;
         builtins.grid_size = what.grid;
         builtins.shared = shared.get();
+        launch = &what;
+        arrange();
         blocks = 0;
         begin_block();
-        Fiber& first = idle_fiber();
-        leave(first);
+        leave(idle_fiber());
         launch = nullptr;
-        if (!error.empty()) {
-            idle.clear();
-            for (auto& fiber : fibers) {
-                fiber->reset();
-                idle.push_back(fiber.get());
-            }
-        }
     }
     if (error.empty()) return 0;
+    abandon();
     snprintf(text, room, "kernel %s: %s", what.kernel, error.c_str());
     return 1;
+}
+
+/* After an error threads may stand anywhere. */
+void Scheduler::abandon() {
+    idle.clear();
+    for (auto& fiber : fibers) {
+        fiber->reset();
+        idle.push_back(fiber.get());
+    }
 }
 
 void Scheduler::arrange() {

@@ -59,6 +59,7 @@ public:
 
 private:
     void arrange();
+    void abandon();
     bool begin_block();
     void begin_thread();
     void end_thread();
