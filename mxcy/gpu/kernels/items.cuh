@@ -181,15 +181,15 @@ struct ColumnJob {
     template <int V> static ColumnJob of(const Items& p) {
         ColumnJob job;
         const int lanes = int(p.lanes);
-        const int64_t across = (p.length + lanes - 1) / lanes, strip = blockIdx.x / across;
-        const int64_t column = blockIdx.x % across * lanes + threadIdx.x % lanes, place = strip / p.shares;
-        job.share = strip % p.shares;
-        job.mine = column < p.length;
+        const int64_t columns = p.outputs * p.length, across = quotient(columns + lanes - 1, lanes);
+        const int64_t column = blockIdx.x % across * lanes + threadIdx.x % lanes, place = quotient(column, p.length);
+        job.share = blockIdx.x / across;
+        job.mine = column < columns;
         job.leads = job.mine && threadIdx.x / lanes == 0;
         job.first = job.share * p.per_share;
         job.last = !job.mine ? job.first : job.first + p.per_share < p.count ? job.first + p.per_share : p.count;
-        job.output = (place * p.length + column) * V;
-        job.base = offset(p.kept, place) + column * V;
+        job.output = column * V;
+        job.base = job.mine ? offset(p.kept, place) + (column - place * p.length) * V : 0;
         return job;
     }
 };

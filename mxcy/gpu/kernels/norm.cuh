@@ -201,8 +201,8 @@ static inline void weight_sums(WeightSums* parts, const T* g, const T* x, const 
 #pragma unroll
         for (int v = 0; v < V; v++) {
             const int64_t k = row + (ROWS ? v : 0);
-            const W gradient = widen(gs.item[v]);
-            gamma[v] += gradient * (widen(xs.item[v]) - widen(means[k])) / widen(deviations[k]);
+            const W gradient = widen(gs.item[v]), scale = 1 / widen(deviations[k]);
+            gamma[v] += gradient * (widen(xs.item[v]) - widen(means[k])) * scale;
             beta[v] += gradient;
         }
     });

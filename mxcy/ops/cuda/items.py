@@ -7,7 +7,7 @@ from mxcy.dtype import NUMPY
 from mxcy.ops.cuda.elementwise import pack_walk
 from mxcy.ops.cuda.rules import THREADS
 
-__all__ = ["Items", "around", "columns", "joining_lanes", "rows"]
+__all__ = ["BLOCKS", "Items", "around", "column_lanes", "columns", "joining_lanes", "power_of_two", "rows"]
 
 BLOCKS = 1024                       # enough to fill a GPU: a few for each of its multiprocessors
 WIDEST = 8                          # elements of a pack, at most
@@ -50,10 +50,19 @@ def columns(kept, repeated, length, dtype, *, shared=True):
     """Results of ``length`` neighbours each, joined over the axes ``repeated``."""
     vector = vector_of(length, kept + repeated, dtype)
     outputs, count, packs = size(kept), size(repeated), length // vector
-    lanes = min(power_of_two(packs), 32)
-    blocks = outputs * -(-packs // lanes)
+    lanes = column_lanes(outputs * packs, count)
+    blocks = -(-outputs * packs // lanes)
     shares = min(BLOCKS // max(blocks, 1), count // (8 * THREADS // lanes)) if shared else 1
     return make(kept, repeated, packs, count, shares, lanes, outputs, vector, lambda shares: blocks * shares)
+
+
+def column_lanes(columns, n):
+    """How many columns of ``n`` lie side by side in a block, so that there are enough blocks and enough for a thread to
+    do."""
+    tall = 1
+    while tall < 32 and 4 * tall <= n and (tall < 8 or columns * tall < BLOCKS * THREADS // 4):
+        tall *= 2
+    return min(THREADS // tall, power_of_two(columns))
 
 
 def make(kept, repeated, length, count, shares, lanes, outputs, vector, blocks):

@@ -6,9 +6,9 @@ import numpy as np
 from mxcy.dtype import NUMPY
 from mxcy.gpu.recipe import Fill, launch
 from mxcy.ops import _norm
-from mxcy.ops.cuda.items import around, columns, joining_lanes, rows
+from mxcy.ops.cuda.items import around, column_lanes, columns, joining_lanes, rows
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
-from mxcy.ops.cuda.softmax import FLOATS, column_lanes, row_grid, row_threads
+from mxcy.ops.cuda.softmax import FLOATS, row_grid, row_threads
 
 __all__ = []
 

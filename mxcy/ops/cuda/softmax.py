@@ -6,10 +6,10 @@ import numpy as np
 from mxcy.dtype import NUMPY
 from mxcy.gpu.recipe import blocks, launch
 from mxcy.ops import _softmax
-from mxcy.ops.cuda.items import BLOCKS, around, power_of_two
+from mxcy.ops.cuda.items import around, column_lanes, power_of_two
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
 
-__all__ = ["FLOATS", "softmax_launch"]
+__all__ = ["FLOATS", "row_grid", "row_threads", "softmax_launch"]
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 LENGTHS = ("int8", "uint8", "int32", "int64")
@@ -30,14 +30,6 @@ def row_grid(rows, lanes):
     """(Blocks, threads of each) for rows with ``lanes`` threads each."""
     threads = max(lanes, THREADS)
     return blocks(rows, threads // lanes), threads
-
-
-def column_lanes(columns, n):
-    """How many columns lie side by side in a block, so that there are enough blocks and enough for a thread to do."""
-    tall = 1
-    while tall < 32 and 8 * tall <= n and (tall < 8 or columns * tall < BLOCKS * THREADS // 4):
-        tall *= 2
-    return THREADS // tall
 
 
 def softmax_launch(kernel, x, out, length, view, scale, log):
