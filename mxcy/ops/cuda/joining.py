@@ -48,8 +48,8 @@ def join_some(whole, parts, begins, rows, before, deal):
     fill = room - len(parts)
     table = struct.pack(f"{room + 1}q", *begins, *(2**63 - 1,) * fill)
     source = f"""#include "mxcy/gpu/kernels/join.cuh"
-extern "C" __global__ void join({word}* whole, mxcy::Parts<{room}> parts, mxcy::Divisor width, int64_t stride,
-                                int64_t n) {{
+extern "C" __global__ void join({word}* whole, const __grid_constant__ mxcy::Parts<{room}> parts,
+                                mxcy::Divisor width, int64_t stride, int64_t n) {{
     mxcy::join<{word}, {count}, {room}, {str(deal).lower()}, {index_type(n)}>(whole, parts, width, stride, n);
 }}
 """

@@ -31,7 +31,8 @@ def many(name, out_kind, out, group, begins, kernel):
     kind = c_type(group[0], kernel, FLOATS)
     room = next(n for n in (2, 8, 32, MOST) if n >= len(group))
     fill_up = room - len(group)
-    source = f"""{HEADER}extern "C" __global__ void {name}({out_kind}* out, mxcy::Many<{kind}, {room}> many) {{
+    source = f"""{HEADER}extern "C" __global__ void {name}({out_kind}* out,
+        const __grid_constant__ mxcy::Many<{kind}, {room}> many) {{
     mxcy::{name}(out, many);
 }}
 """
@@ -50,7 +51,7 @@ def sum_sq(ins, outs, scratch, kernel):
             launches.append(many("sum_squares", "double", parts, group, begins, kernel))
         room = next(n for n in (2, 8, 32, MOST) if n >= len(group))
         source = f"""{HEADER}extern "C" __global__ void sum_parts(float* out, const double* parts,
-                                     mxcy::Begins<{room}> begins) {{
+                                     const __grid_constant__ mxcy::Begins<{room}> begins) {{
     mxcy::sum_parts(out, parts, begins);
 }}
 """
