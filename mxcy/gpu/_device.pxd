@@ -6,6 +6,7 @@ in order needs no event. Copies run on streams of their own, tied to it by event
 """
 from libc.stdint cimport int64_t
 
+from mxcy.engine._thread cimport pthread_mutex_t
 from mxcy.gpu._driver cimport handle_t
 
 cdef enum:
@@ -23,6 +24,9 @@ cdef struct Device:
     Notice* notice
 
 cdef Device devices[MAX_DEVICES]
+
+# Held while streams of several devices are made to wait for each other: two threads could have them do so in a circle.
+cdef pthread_mutex_t crossing
 
 cdef int device_start(int number) except -1     # GIL held: ready the device, once; MXNetError if there is none
 

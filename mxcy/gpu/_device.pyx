@@ -337,6 +337,7 @@ cdef int copy_across(int number, void* out, int source_number, const void* sourc
         status = cu.copy(<address_t>out, <address_t>source, nbytes, device.compute)
     else:
         # The receiver waits for the sender's kernels; these may write over the source only after the copy.
+        pthread_mutex_lock(&crossing)
         pthread_mutex_lock(&copies[source_number].mutex)
         if at_origin == 0:
             at_origin = cu.context_set(origin.context)
@@ -357,6 +358,7 @@ cdef int copy_across(int number, void* out, int source_number, const void* sourc
             if at_origin == 0:
                 at_origin = cu.stream_wait(origin.compute, copies[number].before, 0)
         pthread_mutex_unlock(&copies[number].mutex)
+        pthread_mutex_unlock(&crossing)
         cu.context_set(device.context)
     leave(number, before)
     if at_origin:
@@ -383,5 +385,6 @@ def finish():
                 synchronize(i, text, sizeof(text))      # what went wrong was for whoever waited
 
 
+pthread_mutex_init(&crossing, NULL)
 pthread_atfork(NULL, NULL, after_fork_in_child)
 atexit.register(finish)

@@ -1,9 +1,9 @@
 # cython: language_level=3
 """NCCL, where it is installed: sums over several devices, and copies to them, over whatever connects them.
 
-One thread drives all devices: its calls for all of them are one group, under a lock, so that groups follow each other in
-the same order on every device. They go to the compute streams and are ordered with kernels like kernels. Communicators
-live as long as the process: tasks of the engine use them until its end.
+One thread drives all devices: its calls for all of them are one group, under a lock, so that groups, and copies between
+devices, follow each other in the same order on every device. They go to the compute streams and are ordered with
+kernels like kernels. Communicators live as long as the process: tasks of the engine use them until its end.
 """
 from libc.stdint cimport uintptr_t
 from libc.stdio cimport snprintf
@@ -12,8 +12,8 @@ from libc.string cimport memcpy
 from posix.dlfcn cimport RTLD_NOW, dlerror, dlopen, dlsym
 
 from mxcy.engine._engine cimport Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait
-from mxcy.engine._thread cimport pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
-from mxcy.gpu._device cimport MAX_DEVICES, device_start, devices, failed
+from mxcy.engine._thread cimport pthread_mutex_lock, pthread_mutex_unlock
+from mxcy.gpu._device cimport MAX_DEVICES, crossing, device_start, devices, failed
 from mxcy.gpu._driver cimport cu, handle_t
 from mxcy.ndarray._ndarray cimport NDArray
 from mxcy.storage._storage cimport GPU, Chunk, chunk_release, chunk_retain, raise_out_of_memory
@@ -73,7 +73,6 @@ cdef struct Work:                   # payload of a task
     Chunk** chunks                  # with references; a reader's or writer's once
 
 cdef Nccl nccl
-cdef pthread_mutex_t issuing
 cdef str failure = None             # why NCCL cannot be used, once that is known
 cdef bint loaded = False
 cdef dict communicators = {}        # by numbers of devices
@@ -178,8 +177,8 @@ cdef class Communicator:
             status = nccl.start_all(self.handles, self.n_devices, self.ordinals)
         cu.context_set(before)
         if status:
-            raise MXNetError(f"NCCL cannot join the devices {numbers}: {nccl.error_text(status).decode()}. NCCL_DEBUG=WARN "
-                             "tells more; with MXCY_LIBNCCL= (empty) mxcy copies between devices instead.")
+            raise MXNetError(f"NCCL cannot join the devices {numbers}: {nccl.error_text(status).decode()}. "
+                             "NCCL_DEBUG=WARN tells more; with MXCY_LIBNCCL= (empty) mxcy copies between devices instead.")
 
     def all_reduce(self, list sources, list targets):
         """Add up, and give the sum to every device.
@@ -271,8 +270,8 @@ cdef class Communicator:
                 if array.chunk.device_type != GPU or array.chunk.device_id != self.ordinals[i]:
                     raise MXNetValueError(f"an array on {array.context} is given for gpu({self.ordinals[i]})")
                 if array.nelem != first.nelem or array.code != first.code:
-                    raise MXNetValueError(f"NCCL takes arrays of one size and dtype; got {first.dtype_name} {first.shape} "
-                                          f"and {array.dtype_name} {array.shape}")
+                    raise MXNetValueError(f"NCCL takes arrays of one size and dtype; got {first.dtype_name} "
+                                          f"{first.shape} and {array.dtype_name} {array.shape}")
         return 0
 
     cdef Work* work_new(self, Kind kind, list sources, list targets, list roots, list chunks) except NULL:
@@ -328,7 +327,7 @@ cdef int issue(const Work* work, char* text, Py_ssize_t room) noexcept nogil:
     for i in range(work.n_devices):
         if devices[work.numbers[i]].failed:             # the others would wait for it for good
             return failed(work.numbers[i], devices[work.numbers[i]].failed, b"adding up over devices", text, room)
-    pthread_mutex_lock(&issuing)
+    pthread_mutex_lock(&crossing)
     cu.context_get(&before)
     status = nccl.group_start()
     for i in range(work.n_parts if status == 0 else 0):
@@ -337,7 +336,7 @@ cdef int issue(const Work* work, char* text, Py_ssize_t room) noexcept nogil:
             status = call(work, part)
     ended = nccl.group_end()
     cu.context_set(before)
-    pthread_mutex_unlock(&issuing)
+    pthread_mutex_unlock(&crossing)
     status = status if status else ended
     if status:
         snprintf(text, room, b"%s on %d devices, the first of them gpu(%d), failed: %s", NAMES[<int>work.kind],
@@ -368,6 +367,3 @@ cdef void work_free(Work* work) noexcept nogil:
     for i in range(work.n_chunks):
         chunk_release(work.chunks[i])
     free(work)
-
-
-pthread_mutex_init(&issuing, NULL)

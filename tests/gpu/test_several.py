@@ -1,5 +1,6 @@
 """Several GPUs: stores, by NCCL and by copies between devices; two devices train as one; models that lie on two."""
 import ctypes
+import threading
 
 import numpy as np
 import pytest
@@ -146,6 +147,33 @@ def test_sums_wait_for_what_is_pending_on_the_host(way):
         grads = [host.as_in_context(ctx) for ctx in TWO]
         store.pushpull(0, grads)
         assert numbers(grads) == [600 * i] * 2
+
+
+def test_threads_add_up_and_copy_between_devices(way):
+    """Streams that wait for each other never do so in a circle."""
+    problems = []
+
+    def sums(k):
+        store = mx.kv.create("device")
+        store.init(0, nd.zeros((3, 5)))
+        for i in range(20):
+            grads = on(TWO, i, k)
+            store.pushpull(0, grads)
+            problems.extend([] if numbers(grads) == [i + k] * 2 else [grads])
+
+    def copies(k):
+        for i in range(20):
+            array = nd.full((3, 5), i, TWO[k])
+            for ctx in TWO * 2:
+                array = array.as_in_context(ctx) + 1
+            problems.extend([] if numbers([array]) == [i + 4] else [array])
+
+    threads = [threading.Thread(target=work, args=(k,)) for work in (sums, copies) for k in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
 
 
 @pytest.mark.parametrize("function", ["ncclGroupEnd", "ncclAllReduce"])
