@@ -313,6 +313,50 @@ def test_overflow_skips_the_step_and_halves_the_scale():
     assert (net.weight.data().asnumpy() != before).all()
 
 
+def trained(contexts, hybridize):
+    """(weights after two scaled steps, the trainer) of a small network in float16."""
+    net = gluon.nn.HybridSequential()
+    net.add(gluon.nn.Dense(4, in_units=6, activation="relu"), gluon.nn.Dense(2, in_units=4))
+    net.initialize(mx.init.Constant(.1), ctx=contexts)
+    net.hybridize(hybridize)
+    trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": .1, "momentum": .9})
+    amp.init_trainer(trainer)
+    trainer._amp_loss_scaler.loss_scale = 1024.
+    loss_function = gluon.loss.SoftmaxCrossEntropyLoss()
+    for _ in range(2):
+        with autograd.record():
+            losses = [loss_function(net(nd.full((2, 6), i + 1, ctx)), nd.array([i, 1], ctx))
+                      for i, ctx in enumerate(contexts)]
+            with amp.scale_loss(losses, trainer) as scaled:
+                autograd.backward(scaled)
+        trainer.step(2 * len(contexts))
+    return [param.data(contexts[0]).asnumpy() for param in trainer._params], trainer
+
+
+@pytest.mark.parametrize("hybridize", [False, True])
+def test_steps_on_a_device(device, hybridize):
+    amp.init()
+    found, _ = trained([device], hybridize)
+    for weight, reference in zip(found, trained([mx.cpu()], False)[0]):
+        assert_allclose(weight, reference, rtol=2e-3)
+
+
+def test_several_devices_skip_together():
+    amp.init()
+    contexts = [mx.cpu(0), mx.cpu(1)]
+    before, trainer = trained(contexts, True)
+    grads = trainer._params[0].list_grad()
+    grads[1][:] = np.inf
+    for param in trainer._params:
+        for weight in param.list_data():
+            weight._fresh_grad = True
+    trainer.update(1)
+    assert trainer._amp_loss_scaler.loss_scale == 512
+    for param, old in zip(trainer._params, before):
+        for ctx in contexts:
+            assert_allclose(param.data(ctx).asnumpy(), old)
+
+
 def test_scale_doubles_after_good_steps():
     scaler = LossScaler(init_scale=2. ** 22, scale_seq_len=3)
     good, bad = nd.ones((2,)), nd.array([1, np.inf])
