@@ -42,7 +42,7 @@ cdef class Bound:                       # an operator and its parsed parameters
     cdef Signature last                 # the one used last
     cdef dict signatures
     cdef object needed                  # names of the inputs that may not be absent; None until somebody asks
-    cdef tuple conversions              # (Precision, what it wants by the dtypes of inputs), or None
+    cdef tuple conversions              # (precision_changes(), what is wanted by the dtypes of inputs), or None
     cdef object rule                    # its gradient, a Rule; made when first recorded
 
 cdef Signature signature_of(Bound bound, tuple inputs)

@@ -30,7 +30,7 @@ cdef dict casts = {}                    # dtype name -> Bound of amp_cast
 
 
 def set_precision(wanted):
-    """Turn mixed precision on, by a Precision, or off, by None."""
+    """Turn mixed precision on, by a Precision, or off, by None; what is remembered of one before is forgotten."""
     global precision, precisions
     precision = wanted
     precisions += 1
@@ -59,8 +59,8 @@ cdef tuple converted(Bound bound, tuple inputs, object out):
     cdef tuple held = bound.conversions, key
     if rule is None:                            # turned off by another thread meanwhile
         return inputs
-    if held is None or held[0] is not rule:
-        bound.conversions = held = (rule, {})
+    if held is None or held[0] != precisions:
+        bound.conversions = held = (precisions, {})
     x = out[0] if isinstance(out, (list, tuple)) and out else out
     key = tuple([(<NDArray>array).code for array in inputs]), (<NDArray>x).code if isinstance(x, NDArray) else None
     found = held[1].get(key, held)

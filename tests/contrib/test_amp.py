@@ -406,7 +406,7 @@ def test_losses_that_no_scale_reaches_warn():
         nd.SoftmaxOutput(X, nd.zeros(4))
     amp.init_trainer(small_trainer()[1])
     with pytest.warns(UserWarning, match="SoftmaxOutput starts a gradient of its own"):
-        nd.SoftmaxOutput(X, nd.zeros(4), grad_scale=.5)
+        nd.SoftmaxOutput(X, nd.zeros(4))
 
 
 # -- training ----------------------------------------------------------------------------------------------------------

@@ -55,7 +55,8 @@ def init_trainer(optimizer_or_trainer):
     optimizer_or_trainer : Trainer
     """
     trainer = _trainer("init_trainer", optimizer_or_trainer)
-    if get_precision() is None:
+    precision = get_precision()
+    if precision is None:
         raise MXNetError("amp.init_trainer: mixed precision is off; call amp.init() first")
     if trainer._update_on_kvstore or trainer._update_on_kvstore_wanted:
         raise MXNetValueError("amp.init_trainer: the store updates the weights of this Trainer, so no step can be "
@@ -63,7 +64,9 @@ def init_trainer(optimizer_or_trainer):
     trainer._update_on_kvstore_wanted = False
     trainer._amp_loss_scaler = LossScaler()
     trainer._amp_original_scale = trainer._scale
-    get_precision().scales_loss = True
+    if not precision.scales_loss:
+        precision.scales_loss = True
+        set_precision(precision)                # calls that were made before must warn, too
 
 
 @contextlib.contextmanager
