@@ -225,9 +225,9 @@ static inline void picked_rows(T* out, const T* g, const I* index, const T* y, i
 
 }  // namespace mxcy
 
-#define MXCY_SOFTMAX(LOG, V, HELD, X, Y, L)                                                                            \
-    extern "C" __global__ void __launch_bounds__(1024) rows(Y* out, const X* x, const L* length, int64_t rows,         \
-                                                            int64_t n, double scale, int64_t lanes) {                  \
+#define MXCY_SOFTMAX(LOG, V, HELD, threads, X, Y, L)                                                                   \
+    extern "C" __global__ void __launch_bounds__(threads) rows(Y* out, const X* x, const L* length, int64_t rows,      \
+                                                               int64_t n, double scale, int64_t lanes) {               \
         mxcy::softmax_rows<LOG, V, HELD>(out, x, length, rows, n, scale, lanes);                                       \
     }
 #define MXCY_SOFTMAX_COLUMNS(LOG, X, Y, L)                                                                             \

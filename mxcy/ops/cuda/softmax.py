@@ -17,6 +17,7 @@ INDICES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64")
 HEADER = '#include "mxcy/gpu/kernels/softmax.cuh"\n'
 MOST_HELD = 4                       # packs of a row that a thread keeps
 LARGEST = 1024                      # threads of a block
+MOST_OF_LARGEST = 16                # elements that a thread of the largest block has registers for
 
 
 def row_threads(packs):
@@ -46,10 +47,11 @@ def softmax_launch(kernel, x, out, length, view, scale, log):
     vector = 16 // NUMPY[x.dtype].itemsize
     vector = 1 if n % vector else vector
     lanes = row_threads(n // vector)
-    held = power_of_two(-(-n // (vector * lanes)))
-    held = held if held <= MOST_HELD else 0
-    source = f"{HEADER}MXCY_SOFTMAX({log}, {vector}, {held}, {', '.join(kinds)})\n"
-    return [launch(source, "rows", *row_grid(outer, lanes), out, x, length, outer, n, scale, lanes)]
+    held, (count, threads) = power_of_two(-(-n // (vector * lanes))), row_grid(outer, lanes)
+    if held > MOST_HELD or (threads == LARGEST and held * vector > MOST_OF_LARGEST):
+        held = 0
+    source = f"{HEADER}MXCY_SOFTMAX({log}, {vector}, {held}, {threads}, {', '.join(kinds)})\n"
+    return [launch(source, "rows", count, threads, out, x, length, outer, n, scale, lanes)]
 
 
 @rule(_softmax.softmax, _softmax.softmin, _softmax.log_softmax)
