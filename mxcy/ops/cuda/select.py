@@ -1,4 +1,5 @@
 """Choice between two arrays; sum of any number of them."""
+from mxcy.base import MXNetValueError
 from mxcy.dtype import NUMPY
 from mxcy.gpu.recipe import launch
 from mxcy.ops import _where
@@ -35,7 +36,7 @@ def add_n(ins, outs, kernel):
     out = outs[0]
     kind = c_type(out, kernel, ("float32", "float64", "float16", "bfloat16", "int32", "int64", "int8", "uint8"))
     if len(ins) > MOST:
-        raise ValueError(f"add_n: {len(ins)} arrays; a GPU adds up to {MOST} at once. Add them in groups.")
+        raise MXNetValueError(f"add_n: {len(ins)} arrays; a GPU adds up to {MOST} at once. Add them in groups.")
     source = f"""#include "mxcy/gpu/kernels/select.cuh"
 extern "C" __global__ void add_n({kind}* out, mxcy::Terms<{kind}, {len(ins)}> terms, int64_t n) {{
     mxcy::add_n(out, terms, n);
