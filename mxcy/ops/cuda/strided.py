@@ -86,10 +86,14 @@ def copy_strided(out, to, data, source, shape, itemsize):
 
     Parameters
     ----------
-    out, data : Pointer
-        First item of either.
-    to, source : list of int
-        Strides of output and input, in elements; those of the input may be 0.
+    out : Pointer
+        First item of the output.
+    to : list of int
+        Its strides, in elements.
+    data : Pointer
+        First item of the input.
+    source : list of int
+        Its strides, which may be 0.
     shape : tuple of int
     itemsize : int
 
