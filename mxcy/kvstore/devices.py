@@ -3,7 +3,7 @@
 Each function takes many sums or copies at once: what NCCL does among the same devices becomes one group of calls.
 """
 from mxcy import nd
-from mxcy.gpu._nccl import available, communicator
+from mxcy.kvstore._nccl import available, communicator
 
 __all__ = ["add_up", "all_add_up", "copy_out"]
 

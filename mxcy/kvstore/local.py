@@ -1,7 +1,7 @@
 """The store within one process: devices push gradients and pull weights."""
 from mxcy.base import MXNetError, MXNetValueError
 from mxcy.context import cpu
-from mxcy.gpu import _nccl
+from mxcy.kvstore import _nccl
 from mxcy.kvstore.base import KVStoreBase
 from mxcy.kvstore.devices import add_up, all_add_up, copy_out
 from mxcy.ndarray.serialization import replacing

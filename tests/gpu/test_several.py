@@ -8,7 +8,7 @@ import pytest
 import mxcy as mx
 from mxcy import autograd, gluon, nd
 from mxcy.gluon import nn
-from mxcy.gpu import _nccl
+from mxcy.kvstore import _nccl
 from mxcy.kvstore import devices
 from tests.gpu.tools import standins
 
