@@ -8,6 +8,7 @@ import ctypes
 import functools
 import hashlib
 import os
+import re
 import tempfile
 import threading
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ["compile_source", "function"]
 
 PACKAGE = Path(__file__).parents[1]
 OPTIONS = ["-std=c++17", "-default-device", f"-I{PACKAGE.parent}", f"-I{PACKAGE / 'gpu' / 'include'}"]
+QUOTED = re.compile(r'^#include "(.*)"$', re.MULTILINE)
 FORMAT = 1                          # of the cache: raise it when what is stored changes
 
 _lock = threading.Lock()
@@ -131,6 +133,8 @@ def compile_source(source, architecture):
         If there is no compiler, or it does not take the text: with its messages.
     """
     compiler = nvrtc()
+    # NVRTC looks for quoted names in the working folder first: what lies there must not get into our kernels.
+    source = QUOTED.sub(r"#include <\1>", source)
     options = [f"-arch={architecture}", *OPTIONS]
     key = hashlib.sha256(repr((FORMAT, compiler.version, compiler.library._name, options, headers())).encode()
                          + source.encode()).hexdigest()

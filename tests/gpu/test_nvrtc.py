@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from mxcy.base import MXNetError
+from mxcy.gpu import compiler
 from tests.gpu.tools import Nvrtc, build_nvrtc, real_nvrtc
 
 KERNELS = Path(__file__).with_name("kernels.cu").read_text()
@@ -33,3 +35,18 @@ def test_both_compilers_refuse_the_same(nvrtc, source):
     source = f'extern "C" __global__ void f(float* x) {{ {source} }}'
     assert nvrtc.compile(source)[0] is None
     assert Nvrtc(build_nvrtc()).compile(source)[0] is None
+
+
+@pytest.mark.skipif(real_nvrtc() is None, reason="NVRTC is not installed")
+def test_headers_in_the_working_folder_are_not_included(tmp_path, monkeypatch):
+    """A program may run where another checkout lies, or somebody else's files."""
+    (tmp_path / "mxcy/ops").mkdir(parents=True)
+    (tmp_path / "mxcy/ops/unary.h").write_text("#error the wrong file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MXCY_LIBNVRTC", real_nvrtc())
+    monkeypatch.setenv("MXCY_KERNEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(compiler, "nvrtc", compiler.Nvrtc)
+    text = '#include "mxcy/ops/unary.h"\nextern "C" __global__ void f(float* x) { *x = mxcy::exp_op<float>(nullptr)(*x); }\n'
+    assert b"ELF" in compiler.compile_source(text, "sm_90")
+    with pytest.raises(MXNetError, match="the wrong file"):
+        compiler.Nvrtc().compile(text, ["-arch=sm_90", *compiler.OPTIONS])
