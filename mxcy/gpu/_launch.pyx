@@ -8,7 +8,6 @@ from mxcy.engine._atomic cimport ACQ_REL, add_long
 from mxcy.gpu._device cimport device_start, devices, enter, failed, leave, stream_of
 from mxcy.gpu._driver cimport address_t, cu
 
-from mxcy.gpu import _module, compiler
 from mxcy.gpu.recipe import WORKSPACE, Fill, LibraryCall, pack
 
 cdef enum:
@@ -54,6 +53,7 @@ cdef class Recipe:
 
 
 cdef int add_item(Issue* issue, item, int device) except -1:
+    from mxcy.gpu import _module, compiler      # what it imports in turn takes long, and few programs have a GPU
     cdef int i
     cdef bytes data
     if isinstance(item, Fill):
