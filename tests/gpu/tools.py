@@ -69,8 +69,10 @@ def build_driver():
 def build_nvrtc():
     """The path of the stand-in for libnvrtc, which compiles kernels for the emulator."""
     folder = CHECKOUT / "tests/gpu/emulator"
-    return build([folder / "nvrtc.cpp"], "libnvrtc.so.13",
-                 [f'-DEMULATOR_FOLDER="{folder}"', f'-DCACHE_FOLDER="{BUILD / "kernels"}"', "-Wl,-soname,libnvrtc.so.13"])
+    # Not NVIDIA's name: the loader would give this library to whoever asks for that later in the same process.
+    return build([folder / "nvrtc.cpp"], "libnvrtc-standin.so",
+                 [f'-DEMULATOR_FOLDER="{folder}"', f'-DCACHE_FOLDER="{BUILD / "kernels"}"',
+                  "-Wl,-soname,libnvrtc-standin.so"])
 
 
 def build_cublas():
