@@ -1,9 +1,9 @@
 """What the ``cuda`` rule of an operator says: which kernels to launch, on what.
 
 A rule is a function of what it names: ``ins`` and ``outs`` (lists of `Array`: shape and dtype of the tensors),
-``scratch`` (asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU) and the operator's parameters.
-It runs once for every signature; what it returns, a list of `Launch`, `Fill` and `LibraryCall`, is packed and then
-issued at every call without Python.
+``scratch`` (asks for bytes that the launches share), ``kernel`` (the Kernel of the CPU), ``device`` (its number; None,
+where no device is meant) and the operator's parameters. It runs once for every signature; what it returns, a list of
+`Launch`, `Fill` and `LibraryCall`, is packed and then issued at every call without Python.
 """
 import math
 from typing import Any, NamedTuple

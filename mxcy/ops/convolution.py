@@ -14,10 +14,11 @@ GROUPS = dict(
     num_filter=Param(int, min=1, doc="Number of output channels."),
     num_group=Param(int, 1, min=1, doc="Number of groups that channels and filters are split into."),
 )
-IGNORED = dict(
+CUDNN = dict(
     cudnn_tune=Param(str, None, choices=("fastest", "limited_workspace", "off"), doc="Ignored."),
-    cudnn_off=Param(bool, False, doc="Ignored."),
+    cudnn_off=Param(bool, False, doc="On a GPU, compute it without cuDNN."),
 )
+WORKSPACE = "MiB of memory that cuDNN may use beside the arrays, on a GPU."
 LAYOUT = dict(
     layout=Param(str, None, choices=("NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"),
                  doc="Order of the axes of ``data``; channels first, if not given. With channels last they are the "
@@ -96,8 +97,8 @@ convolution = Operator(
     ``weight`` is (num_filter, C / num_group, *kernel), ``bias`` (num_filter,). Each spatial axis of the output has
     ``(n + 2 * pad - dilate * (kernel - 1) - 1) // stride + 1`` positions.""",
     aliases=("Convolution_v1", "_npx_convolution"), **WINDOW, **GROUPS,
-    workspace=Param(int, 1024, min=0, doc="Ignored."), no_bias=Param(bool, False, doc="Leave ``bias`` out."),
-    **IGNORED, **LAYOUT)
+    workspace=Param(int, 1024, min=0, doc=WORKSPACE), no_bias=Param(bool, False, doc="Leave ``bias`` out."),
+    **CUDNN, **LAYOUT)
 
 
 @convolution.check
@@ -146,9 +147,10 @@ def forward(F, data, weight, like, **window):
 
 
 @convolution.gradient
-def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, layout, weight_layout, no_bias, needs):
+def _(F, g, data, weight, kernel, stride, dilate, pad, num_group, layout, weight_layout, no_bias, workspace,
+      cudnn_off, needs):
     window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
-                  weight_layout=weight_layout)
+                  weight_layout=weight_layout, workspace=workspace, cudnn_off=cudnn_off)
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             F._backward_Convolution_weight(data, g, **window) if needs[1] else None,
             F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)
@@ -162,7 +164,8 @@ convolution.cpu = kernel.convolution
 weight_gradient = Operator(
     "_backward_Convolution_weight", "data g",
     "The gradient of a convolution's ``weight`` from its ``data`` and the gradient ``g`` of its output.",
-    **WINDOW, num_group=GROUPS["num_group"], **LAYOUT)
+    **WINDOW, num_group=GROUPS["num_group"],
+    workspace=Param(int, 1024, min=0, doc=WORKSPACE), **CUDNN, **LAYOUT)
 
 
 @weight_gradient.infer_shape
@@ -172,9 +175,9 @@ def _(data, g, kernel, num_group, layout, weight_layout):
 
 
 @weight_gradient.gradient
-def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, layout, weight_layout, needs):
+def _(F, gs, data, g, kernel, stride, dilate, pad, num_group, layout, weight_layout, workspace, cudnn_off, needs):
     window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
-                  weight_layout=weight_layout)
+                  weight_layout=weight_layout, workspace=workspace, cudnn_off=cudnn_off)
     weight = gs[0]
     return (data_gradient(F, g, data, weight, **window) if needs[0] else None,
             forward(F, data, weight, g, **window) if needs[1] else None)
@@ -194,8 +197,8 @@ deconvolution = Operator(
     aliases=("_npx_deconvolution",), **WINDOW,
     adj=Param(Shape, (), min=0, doc="Positions added at the end of each axis."),
     target_shape=Param(Shape, (), min=0, doc="Spatial shape of the output; ``pad`` and ``adj`` then follow from it."),
-    **GROUPS, workspace=Param(int, 512, min=0, doc="Ignored."),
-    no_bias=Param(bool, True, doc="Leave ``bias`` out."), **IGNORED, **LAYOUT)
+    **GROUPS, workspace=Param(int, 512, min=0, doc=WORKSPACE),
+    no_bias=Param(bool, True, doc="Leave ``bias`` out."), **CUDNN, **LAYOUT)
 
 
 @deconvolution.check
@@ -238,10 +241,10 @@ def _(data, kernel, stride, dilate, pad, adj, target_shape, num_filter, num_grou
 
 @deconvolution.gradient
 def _(F, g, data, weight, kernel, stride, dilate, pad, target_shape, num_group, layout, weight_layout, no_bias,
-      needs):
+      workspace, cudnn_off, needs):
     pad = fitted_pad(data.shape, kernel, stride, dilate, pad, target_shape, layout)
     window = dict(kernel=kernel, stride=stride, dilate=dilate, pad=pad, num_group=num_group, layout=layout,
-                  weight_layout=weight_layout)
+                  weight_layout=weight_layout, workspace=workspace, cudnn_off=cudnn_off)
     return (forward(F, g, weight, data, **window) if needs[0] else None,
             F._backward_Convolution_weight(g, data, **window) if needs[1] else None,
             F.sum(g, axis=channel_axis(layout), exclude=True) if not no_bias and needs[2] else None)

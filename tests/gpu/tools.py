@@ -80,6 +80,12 @@ def build_cublas():
     return build([CHECKOUT / "tests/gpu/cublas/cublas.cpp"], "libcublas.so.13", ["-Wl,-soname,libcublas.so.13", "-ldl"])
 
 
+def build_cudnn():
+    """The path of the stand-in for libcudnn."""
+    return build([CHECKOUT / "tests/gpu/cudnn/cudnn.cpp"], "libcudnn.so.9", ["-O2", "-Wl,-soname,libcudnn-standin.so",
+                                                                            "-ldl"])
+
+
 def build_nccl():
     """The path of the stand-in for libnccl."""
     return build([CHECKOUT / "tests/gpu/nccl/nccl.cpp"], "libnccl.so.2",
@@ -90,15 +96,26 @@ def standins():
     """What the environment must hold for mxcy to use the stand-ins."""
     flags = os.environ.get("CUDA_EMULATOR_FLAGS", "")          # what mxcy cannot know, and kernels depend on
     return {"MXCY_LIBCUDA": str(build_driver()), "MXCY_LIBNVRTC": str(build_nvrtc()),
-            "MXCY_LIBCUBLAS": str(build_cublas()), "MXCY_LIBNCCL": str(build_nccl()),
+            "MXCY_LIBCUBLAS": str(build_cublas()), "MXCY_LIBCUDNN": str(build_cudnn()),
+            "MXCY_LIBNCCL": str(build_nccl()),
             "MXCY_KERNEL_CACHE": str(BUILD / "cubins" / hashlib.sha256(flags.encode()).hexdigest()[:16])}
+
+
+def in_wheels(pattern):
+    """Libraries that the installed wheels of NVIDIA hold, newest first."""
+    spec = importlib.util.find_spec("nvidia")
+    return [path for folder in (spec.submodule_search_locations if spec else [])
+            for path in sorted(Path(folder).glob(f"*/lib/{pattern}"), reverse=True)]
+
+
+def real_cudnn():
+    """The path of NVIDIA's own cuDNN: that of the wheel nvidia-cudnn-cu13 or -cu12; None if there is none."""
+    return next(iter(in_wheels("libcudnn.so.9")), None)
 
 
 def real_nvrtc():
     """The path of NVIDIA's own NVRTC: that of the wheel nvidia-cuda-nvrtc, else the system's; None if there is none."""
-    spec = importlib.util.find_spec("nvidia")
-    wheels = [path for folder in (spec.submodule_search_locations if spec else [])
-              for path in sorted(Path(folder).glob("*/lib/libnvrtc.so.1?"), reverse=True)]
+    wheels = in_wheels("libnvrtc.so.1?")
     for path in map(str, [*wheels, "libnvrtc.so.13", "libnvrtc.so.12"]):
         try:
             ctypes.CDLL(path)

@@ -128,7 +128,7 @@ def test_only_wanted_gradients():
     rule = lookup("Convolution").rules["gradient"]
     needs = (False, True)
     result = rule(Mock(), y, x, w, kernel=(3,), stride=(), dilate=(), pad=(), num_group=1, layout=None, weight_layout=None,
-                  no_bias=True, needs=needs)
+                  no_bias=True, workspace=1024, cudnn_off=False, needs=needs)
     assert [gradient is not None for gradient in result] == [False, True, False]
 
 

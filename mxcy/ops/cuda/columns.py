@@ -11,7 +11,7 @@ from mxcy.ops.cuda.product import Matrix, multiply
 from mxcy.ops.cuda.rules import THREADS, grid
 from mxcy.ops.cuda.strided import divisor, index_type
 
-__all__ = ["backward", "forward", "suits", "weights"]
+__all__ = ["add_bias", "backward", "forward", "suits", "weights"]
 
 MOST = 256 << 20                    # bytes of columns
 
@@ -38,8 +38,7 @@ class Convolution:
         return [(first, min(step, self.g.batch - first)) for first in range(0, self.g.batch, step)]
 
     def launch(self, name, n, *arguments):
-        source = f'#include "mxcy/gpu/kernels/columns.cuh"\nMXCY_COLUMNS({self.kind}, {index_type(n)})\n'
-        return launch(source, name, grid(n), THREADS, *arguments, n)
+        return launch_kernel(self.kind, name, n, *arguments)
 
     def window(self, image_step, row_step):
         """The struct Window of columns.cuh."""
@@ -51,9 +50,16 @@ class Convolution:
         """Write out the columns of so many images."""
         return self.launch("columns", count * self.rows * self.positions, out, data, self.window(image_step, row_step))
 
-    def bias(self, out, bias, channels, places):
-        return self.launch("add_channels", self.g.batch * channels * places, out, bias, divisor(places),
-                           divisor(channels))
+
+def launch_kernel(kind, name, n, *arguments):
+    """One of the kernels of columns.cuh, for n elements of a type."""
+    source = f'#include "mxcy/gpu/kernels/columns.cuh"\nMXCY_COLUMNS({kind}, {index_type(n)})\n'
+    return launch(source, name, grid(n), THREADS, *arguments, n)
+
+
+def add_bias(kind, out, bias, channels, places):
+    """Add to each channel, of which so many places are neighbours in memory, its bias."""
+    return launch_kernel(kind, "add_channels", out.size, out, bias, divisor(places), divisor(channels))
 
 
 def forward(g, kind, data, weight, bias, out, scratch):
@@ -68,7 +74,7 @@ def forward(g, kind, data, weight, bias, out, scratch):
         items += multiply(scratch, c.dtype, out.pointer + first * g.filters * c.positions * c.itemsize,
                           Matrix(weight.pointer, c.rows), Matrix(source if c.bare else space, c.positions), g.filters,
                           c.positions, c.rows, batch=count, shared=True)
-    return [*items, c.bias(out, bias, g.filters, c.positions)] if bias else items
+    return [*items, add_bias(kind, out, bias, g.filters, c.positions)] if bias else items
 
 
 def backward(g, kind, data, weight, bias, out, scratch):
@@ -84,7 +90,7 @@ def backward(g, kind, data, weight, bias, out, scratch):
         if not c.bare:
             items.append(c.launch("images", count * g.channels * c.places, target, space, bias,
                                   c.window(c.rows * c.positions, c.positions)))
-    return [*items, c.bias(out, bias, g.channels, c.places)] if bias and c.bare else items
+    return [*items, add_bias(kind, out, bias, g.channels, c.places)] if bias and c.bare else items
 
 
 def weights(g, kind, data, grad, weight, scratch):

@@ -1,17 +1,27 @@
-"""Convolution in its three directions: by products of matrices, or by kernels that form these as they go."""
+"""Convolution in its three directions: by cuDNN, by products of matrices, or by kernels that form these."""
 import math
+import os
 import struct
 
 from mxcy.dtype import NUMPY
-from mxcy.gpu.recipe import Fill, launch
+from mxcy.gpu import _cudnn
+from mxcy.gpu.recipe import Fill, LibraryCall, launch
 from mxcy.ops import _convolution as kernels
 from mxcy.ops.cuda import columns
-from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+from mxcy.ops.cuda.product import TENSOR_CORES, TF32
+from mxcy.ops.cuda.rules import C_TYPES, THREADS, c_type, grid, rule
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 SIDE, DEPTH = 64, 16                # as in convolution.cuh
 BLOCKS = 512                        # so many keep a large device busy; more slices would only cost
 LONGEST = 64                        # steps of DEPTH that a slice of a sum takes at least
+
+#: How cuDNN calls the dtypes that it takes, and what it computes them in (cudnnDataType_t).
+LIBRARY = {"float32": (0, 0), "float64": (1, 1), "float16": (2, 0), "bfloat16": (9, 0)}
+#: What it notes about ways to compute (cudnnBackendNumericalNote_t).
+BY_TENSOR_CORES, ROUNDED_INPUTS, SHORT_SUMS, UNORDERED = 1 << 0, 1 << 1, 1 << 2, 1 << 4
+REFUSED = SHORT_SUMS | UNORDERED * (os.environ.get("MXNET_ENFORCE_DETERMINISM", "0") == "1")
+DATA, WEIGHT, RESULT = range(3)     # what is computed from the other two; the largest side is DATA
 
 
 class Geometry:
@@ -20,7 +30,8 @@ class Geometry:
     def __init__(self, kernel, params, data, out, weight):
         numbers = struct.unpack("18q2d", kernel.pack(params))
         spatial, self.groups, fitted, last, weights_last = numbers[:5]
-        self.first = not last and not weights_last              # channels come first, of data and weights
+        self.last = last                                        # channels come last, of data
+        self.first = not last and not weights_last              # they come first, also of weights
         self.kernel, self.stride, dilate, pad = (numbers[6 + 3 * i:9 + 3 * i] for i in range(4))
         axes = slice(1, -1) if last else slice(2, None)
         fill = (1,) * (3 - spatial)
@@ -42,6 +53,49 @@ class Geometry:
                            *self.stride, *self.dilate, *self.pad, *self.steps, math.prod(self.kernel),
                            math.prod(self.out), math.prod(self.data))
 
+    def problem(self, dtype, wanted, limit):
+        """The struct Problem of _cudnn.pyx: one axis is two, of which the first has one element."""
+        axes = 3 if self.kernel[0] * self.data[0] > 1 else 2
+        first = 3 - axes
+        fill = (0,) * first
+        extents = ((self.batch, self.channels * self.groups, *self.data[first:]),
+                   (self.filters * self.groups, self.channels, *self.kernel[first:]),
+                   (self.batch, self.filters * self.groups, *self.out[first:]))
+        numbers = []
+        for i, shape in zip((0, 2, 1), extents):
+            strides = self.steps[5 * i:5 * i + 5]
+            numbers += [*shape, *fill, *strides[:2], *strides[2 + first:], *fill]
+        for values in (self.stride, self.dilate, self.pad):
+            numbers += [*values[first:], *fill]
+        kind, compute = LIBRARY[dtype]
+        rounds = dtype == "float32" and TF32
+        tensor_cores = rounds or dtype == "float64" or TENSOR_CORES and dtype != "float32"
+        refused = REFUSED | BY_TENSOR_CORES * (not tensor_cores) | ROUNDED_INPUTS * (not rounds)
+        return struct.pack("40q6i", *numbers, limit, wanted, kind, compute, axes, refused,
+                           NUMPY[dtype].itemsize)
+
+
+def by_library(g, wanted, data, weight, result, params, scratch, device):
+    """The call of cuDNN; None where it is missing, not wanted or cannot do it."""
+    dtype = (data, weight, result)[wanted].dtype
+    if (device is None or params.get("cudnn_off") or dtype not in LIBRARY or not _cudnn.available()
+            or not min(g.batch, g.channels, g.filters, *g.data, *g.out)):
+        return None
+    plan = _cudnn.prepare(device, g.problem(dtype, wanted, params["workspace"] << 20))
+    if plan is None:
+        return None
+    address, nbytes = plan
+    return LibraryCall(_cudnn.ready, (data, weight, result, scratch(nbytes), address))
+
+
+def biases(g, out, given):
+    """What adds the bias to the result of `by_library`."""
+    if not given:
+        return []
+    channels = out.shape[-1 if g.last else 1]
+    return [columns.add_bias(C_TYPES[out.dtype], out, given[0], channels,
+                             1 if g.last else out.size // (g.batch * channels))]
+
 
 def steps(shape, last, spatial):
     """Distances in elements along batch, channels and three spatial axes."""
@@ -60,11 +114,13 @@ def tiles(rows, columns, layers):
 
 
 @rule(kernels.convolution)
-def _(ins, outs, kernel, params, scratch):
+def _(ins, outs, kernel, params, scratch, device):
     data, weight, out = ins[0], ins[1], outs[0]
     g = Geometry(kernel, params, data, out, weight)
     if data.size == 0 and len(ins) < 3:
         return [Fill(out.pointer, out.nbytes)]
+    if call := by_library(g, RESULT, data, weight, out, params, scratch, device):
+        return [call, *biases(g, out, ins[2:])]
     if columns.suits(g):
         return columns.forward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
                                scratch)
@@ -74,9 +130,11 @@ def _(ins, outs, kernel, params, scratch):
 
 
 @rule(kernels.deconvolution)
-def _(ins, outs, kernel, params, scratch):
+def _(ins, outs, kernel, params, scratch, device):
     data, weight, out = ins[0], ins[1], outs[0]
     g = Geometry(kernel, params, out, data, weight)
+    if call := by_library(g, DATA, out, weight, data, params, scratch, device):
+        return [call, *biases(g, out, ins[2:])]
     if columns.suits(g):
         return columns.backward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
                                 scratch)
@@ -86,11 +144,13 @@ def _(ins, outs, kernel, params, scratch):
 
 
 @rule(kernels.convolution_weight)
-def _(ins, outs, kernel, params, scratch):
+def _(ins, outs, kernel, params, scratch, device):
     data, grad, weight = ins[0], ins[1], outs[0]
     if data.size == 0 or grad.size == 0:
         return [Fill(weight.pointer, weight.nbytes)]
     g = Geometry(kernel, params, data, grad, weight)
+    if call := by_library(g, WEIGHT, data, weight, grad, params, scratch, device):
+        return [call]
     kind = c_type(weight, kernel, FLOATS)
     if columns.suits(g):
         return columns.weights(g, kind, data, grad, weight, scratch)

@@ -39,7 +39,7 @@ class Workspace:
         return Pointer(WORKSPACE, place)
 
 
-def launches(operator, kernel, params, inputs, outputs):
+def launches(operator, kernel, params, inputs, outputs, device=None):
     """What to launch for a call.
 
     Parameters
@@ -50,10 +50,12 @@ def launches(operator, kernel, params, inputs, outputs):
         Parsed parameters.
     inputs, outputs : list of (tuple of int, str)
         Shapes and dtypes.
+    device : int, optional
+        For which; without one there is nothing that only a library for that device could launch.
 
     Returns
     -------
-    items : list of Launch and Fill
+    items : list of Launch, Fill and LibraryCall
     workspace : int
         Bytes that they share.
 
@@ -69,12 +71,13 @@ def launches(operator, kernel, params, inputs, outputs):
     ins = [Array(i, *kind) for i, kind in enumerate(inputs)]
     outs = [Array(len(ins) + i, *kind) for i, kind in enumerate(outputs)]
     scratch = Workspace()
-    values = {**params, "ins": ins, "outs": outs, "kernel": kernel, "params": params, "scratch": scratch}
+    values = {**params, "ins": ins, "outs": outs, "kernel": kernel, "params": params, "scratch": scratch,
+              "device": device}
     items = call_rule(rule, values) if not outs or any(out.size for out in outs) else []
     return items, scratch.nbytes
 
 
 def make_recipe(operator, kernel, params, inputs, outputs, device):
     """The `launches` of a call as a Recipe for a device."""
-    items, workspace = launches(operator, kernel, params, inputs, outputs)
+    items, workspace = launches(operator, kernel, params, inputs, outputs, device)
     return _launch.Recipe(items, device, workspace)

@@ -26,7 +26,7 @@ enum { SUCCESS = 0, NOT_FOUND = 500, NOT_SUPPORTED = 801 };
     X(cuSurfRefSetArray) X(cuTexRefCreate) X(cuTexRefDestroy) X(cuTexRefGetAddressMode) X(cuTexRefGetAddress_v2)       \
     X(cuTexRefGetArray) X(cuTexRefGetFilterMode) X(cuTexRefGetFlags) X(cuTexRefGetFormat) X(cuTexRefSetAddress2D_v3)   \
     X(cuTexRefSetAddressMode) X(cuTexRefSetAddress_v2) X(cuTexRefSetArray) X(cuTexRefSetFilterMode)                    \
-    X(cuTexRefSetFlags) X(cuTexRefSetFormat)
+    X(cuTensorMapEncodeIm2col) X(cuTensorMapEncodeTiled) X(cuTexRefSetFlags) X(cuTexRefSetFormat)
 
 #define NO_FUNCTION(name) EXPORT int name() { return NOT_SUPPORTED; }
 FUNCTIONS(NO_FUNCTION)
