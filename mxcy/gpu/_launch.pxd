@@ -1,6 +1,6 @@
 # cython: language_level=3
 """Recipes: launches that are ready to be issued, as a kernel of the operator table."""
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 
 from mxcy._types cimport Call, Tensor
 from mxcy.gpu._driver cimport handle_t
@@ -9,8 +9,7 @@ cdef enum Source:                       # of a patch
     FROM_TENSOR
     FROM_WORKSPACE
     FROM_SCALAR
-    FROM_SEED
-    FROM_COUNTER
+    FROM_RANDOM
     FROM_TRAIN
     FROM_NOTICE
 
@@ -46,5 +45,11 @@ cdef class Recipe:
     cdef Issues* issues
 
 cdef void issues_release(Issues* issues) noexcept nogil     # gives one reference back
+
+# From here on kernels that this thread issues look in device memory for what they draw: seed and counter are two uint64_t
+# at `run`, and a call with the counter first + i draws from that counter + i, in other runs of a recording, too. NULL:
+# calls tell.
+cdef void draw_from(const void* run, uint64_t first) noexcept nogil
+
 # A kernel_t; call.info is the Issues. It only issues.
 cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil

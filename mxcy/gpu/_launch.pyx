@@ -14,12 +14,24 @@ cdef enum:
     ROOM = 4096                     # bytes of parameters that a launch can have
     PLAIN_SHARED = 48 << 10         # bytes of shared memory that need no asking
 
-cdef dict SOURCES = {"scalar": FROM_SCALAR, "seed": FROM_SEED, "counter": FROM_COUNTER, "train": FROM_TRAIN,
-                     "notice": FROM_NOTICE}
+cdef dict SOURCES = {"scalar": FROM_SCALAR, "random": FROM_RANDOM, "train": FROM_TRAIN, "notice": FROM_NOTICE}
 # What cuLaunchKernel's `extra` is made of.
 cdef void* END = <void*>0
 cdef void* BUFFER_POINTER = <void*>1
 cdef void* BUFFER_SIZE = <void*>2
+
+cdef extern from *:
+    """
+    static thread_local const void* mxcy_run_of_draws = nullptr;
+    static thread_local uint64_t mxcy_first_draw = 0;
+    """
+    const void* run_of_draws "mxcy_run_of_draws"
+    uint64_t first_draw "mxcy_first_draw"
+
+
+cdef void draw_from(const void* run, uint64_t first) noexcept nogil:
+    global run_of_draws, first_draw
+    run_of_draws, first_draw = run, first
 
 
 cdef class Recipe:
@@ -126,10 +138,10 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
                 (<char**>place)[0] = <char*>call.workspace + patch.offset
             elif patch.source == FROM_SCALAR:
                 (<double*>place)[0] = call.scalar
-            elif patch.source == FROM_SEED:
+            elif patch.source == FROM_RANDOM:
                 (<uint64_t*>place)[0] = call.seed
-            elif patch.source == FROM_COUNTER:
-                (<uint64_t*>place)[0] = call.counter
+                (<uint64_t*>place)[1] = call.counter - first_draw
+                (<const void**>place)[2] = run_of_draws
             elif patch.source == FROM_NOTICE:
                 (<void**>place)[0] = devices[issues.device].notice
             else:

@@ -31,7 +31,7 @@ cdef struct Recording:
 cdef struct Replays:
     pthread_mutex_t mutex           # held while recording and while issuing: an executable is not for two at once
     int device
-    bint refused                    # something in it cannot be recorded
+    bint refused                    # something in it cannot be recorded, or not be replayed
     int64_t clock
     Recording recordings[KEPT]
 
@@ -44,7 +44,7 @@ cdef bint on                        # whether anything is recorded at all
 
 
 cdef Replays* replays_new(int device) noexcept nogil:
-    cdef Replays* replays = <Replays*>calloc(1, sizeof(Replays))
+    cdef Replays* replays = <Replays*>calloc(1, sizeof(Replays)) if on else NULL
     if replays != NULL:
         pthread_mutex_init(&replays.mutex, NULL)
         replays.device = device
@@ -116,24 +116,19 @@ cdef int begin(int device) noexcept nogil:
     return status
 
 
-cdef Answer replay(Replays* replays, void** addresses, int n, int* status) noexcept nogil:
+cdef Answer replay(Replays* replays, void** addresses, int n) noexcept nogil:
     cdef Recording* recording
     cdef handle_t before
     cdef Answer answer = ISSUE
-    status[0] = 0
-    if not on or replays == NULL or replays.refused:
+    if replays.refused or enter(replays.device, &before):
         return ISSUE
-    status[0] = enter(replays.device, &before)
-    if status[0]:
-        return REPLAYED
     pthread_mutex_lock(&replays.mutex)
     recording = find(replays, addresses, n)
     if recording == NULL:
         remember(replays, addresses, n)
-    elif recording.executable != NULL:
-        status[0] = cu.graph_launch(recording.executable, devices[replays.device].compute)
+    elif recording.executable != NULL and cu.graph_launch(recording.executable, devices[replays.device].compute) == 0:
         answer = REPLAYED
-    elif begin(replays.device) == 0:
+    elif recording.executable == NULL and begin(replays.device) == 0:
         answer = RECORD
     else:
         replays.refused = True

@@ -12,14 +12,14 @@ import numpy as np
 
 from mxcy.dtype import NUMPY
 
-__all__ = ["COUNTER", "NOTICE", "SCALAR", "SEED", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "LibraryCall",
-           "Pointer", "blocks", "launch"]
+__all__ = ["NOTICE", "RANDOM", "SCALAR", "TRAIN", "WORKSPACE", "Array", "Fill", "Launch", "LibraryCall", "Pointer",
+           "blocks", "launch"]
 
-#: Arguments that are known at the call only: the number of a scalar operator (double), Philox key and first counter
-#: (unsigned 64-bit), whether the call is in training mode (int), where a kernel reports an index out of range (pointer
-#: to the Notice of index.cuh: the next wait for the device raises).
-SCALAR, SEED, COUNTER, TRAIN, NOTICE = "scalar", "seed", "counter", "train", "notice"
-PATCHED = {SCALAR: 8, SEED: 8, COUNTER: 8, TRAIN: 4, NOTICE: 8}        # and their bytes
+#: Arguments that are known at the call only: the number of a scalar operator (double), which random numbers it draws
+#: (the struct Philox of philox.cuh), whether the call is in training mode (int), where a kernel reports an index out of
+#: range (pointer to the Notice of index.cuh: the next wait for the device raises).
+SCALAR, RANDOM, TRAIN, NOTICE = "scalar", "random", "train", "notice"
+PATCHED = {SCALAR: 8, RANDOM: 24, TRAIN: 4, NOTICE: 8}                 # and their bytes
 WORKSPACE = -1
 
 
@@ -150,7 +150,7 @@ def encode(argument: Any):
     if isinstance(argument, Pointer):
         return bytes(8), 8
     if isinstance(argument, str) and argument in PATCHED:
-        return bytes(PATCHED[argument]), PATCHED[argument]
+        return bytes(PATCHED[argument]), min(PATCHED[argument], 8)
     if isinstance(argument, bytes):
         return argument, 8
     if isinstance(argument, np.generic):

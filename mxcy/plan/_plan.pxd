@@ -45,9 +45,12 @@ cdef struct Program:                    # what a plan does; shared by all execut
     int n_slots
     Py_ssize_t arena
     int n_random
+    bint draws[2]                       # whether the phases draw random numbers
     bint train
     int device                          # number of the GPU, or HOST
-    Replays* replays[2]                 # recordings of the two phases on a GPU
+    Replays* replays[2]                 # recordings of the two phases on a GPU, or NULL
+    Issues* begin_run                   # writes seed and counter of a run ...
+    Py_ssize_t drawn                    # ... to this place in its arena, for recordings
     Packed** packed                     # parameters that steps point to
     void** memory                       # what else to free: shapes and names
     int n_memory
@@ -60,6 +63,7 @@ cdef class Plan:
     cdef readonly Signature types       # of the slots
     cdef readonly object report         # what compile found out: a dict
     cdef dict makers                    # slot -> what makes its array, new for every execution
+    cdef int prepare_replays(self, int n_forward, int n_backward) except -1
     cdef void* keep(self, const void* source, Py_ssize_t nbytes) except NULL
     cdef NDArray new_array(self, int slot, int device_type, int device_id)
 

@@ -15,9 +15,8 @@ from mxcy._types cimport Call, Tensor, itemsize
 from mxcy.engine._engine cimport (Task, Var, is_serial, site_here, task_new, task_push, var_release, var_try, var_wait)
 from mxcy.engine._profile cimport (EVENT_PHASE, EVENT_STEP, PROFILE_MEMORY, PROFILE_SYMBOLIC, profile_event, profile_now,
                                    profile_on)
-from mxcy.gpu._device cimport failed
-from mxcy.gpu._launch cimport issues_release
-from mxcy.gpu._replay cimport RECORD, REPLAYED, Answer, Replays, record_end, replay, replays_free, replays_new
+from mxcy.gpu._launch cimport Recipe, draw_from, issues_release, run_recipe
+from mxcy.gpu._replay cimport RECORD, REPLAYED, Answer, record_end, replay, replays_free, replays_new
 from mxcy.imperative._bound cimport (HOST, Bound, Packed, Signature, bound_params, describe_tensor, dimensions,
                                      make_signature, packed_last, packed_retain)
 from mxcy.imperative._execute cimport Seen, add_var, describe_failure
@@ -93,8 +92,6 @@ cdef class Plan:
         if p.steps == NULL or p.tensors == NULL or p.places == NULL or p.packed == NULL or p.memory == NULL \
                 or self.use == NULL:
             raise MemoryError
-        if device != HOST:
-            p.replays[0], p.replays[1] = replays_new(device), replays_new(device)
         for n in range(p.n_steps):
             bound, scalar, inputs, outputs, label, workspace = steps[n]
             step = &p.steps[n]
@@ -112,6 +109,7 @@ cdef class Plan:
             if bound.random:
                 step.random = p.n_random
                 p.n_random += 1
+                p.draws[phase] = True
             if bound.packed != NULL:
                 packed_retain(&bound.packed.refs)
                 p.packed[n] = bound.packed
@@ -131,6 +129,26 @@ cdef class Plan:
                 if in_slot:
                     self.use[2 * <int>where + phase] |= WRITE if i >= step.n_inputs else CHANGE if i in changed else READ
                 at += 1
+
+        if device != HOST:
+            self.prepare_replays(n_forward, p.n_steps - n_forward)
+
+    cdef int prepare_replays(self, int n_forward, int n_backward) except -1:
+        """Where phases are worth a recording: room for them, and what tells the run's random numbers to kernels."""
+        from mxcy.ops.cuda.random import begin_run      # the rules: programs that use no GPU need none
+        cdef Program* p = self.program
+        cdef Recipe recipe
+        cdef int phase
+        for phase in range(2):
+            if (n_backward if phase else n_forward) >= FEW_STEPS:
+                p.replays[phase] = replays_new(p.device)
+            if p.draws[phase] and p.replays[phase] != NULL and p.begin_run == NULL:
+                recipe = Recipe([begin_run()], p.device, 0)
+                p.begin_run = recipe.issues
+                packed_retain(&p.begin_run.refs)
+                p.drawn = (p.arena + 15) // 16 * 16
+                p.arena = p.drawn + 2 * sizeof(uint64_t)
+        return 0
 
     cdef void* keep(self, const void* source, Py_ssize_t nbytes) except NULL:
         """A copy that lives as long as the program."""
@@ -183,6 +201,8 @@ cdef void program_release(Program* p) noexcept nogil:
         for i in range(p.n_steps):
             if p.steps[i].issues != NULL:
                 issues_release(p.steps[i].issues)
+    if p.begin_run != NULL:
+        issues_release(p.begin_run)
     replays_free(p.replays[0])
     replays_free(p.replays[1])
     for i in range(p.n_memory):
@@ -242,29 +262,43 @@ cdef int run_steps(Run* run, int begin, int end, int threads, char* text, Py_ssi
     for i in range(p.steps[begin].first, p.steps[end - 1].first + p.steps[end - 1].n_inputs + p.steps[end - 1].n_outputs):
         place = &p.places[i]
         run.tensors[i].data = run.data[place.at] if place.kind == IN_SLOT else <char*>run.arena.data + place.at
-    if p.device != HOST and end - begin >= FEW_STEPS and p.n_random == 0:
+    if p.replays[begin >= p.n_forward] != NULL:
         return run_recorded(run, begin, end, text, room)
     return call_kernels(run, begin, end, threads, text, room)
 
 
 cdef int run_recorded(Run* run, int begin, int end, char* text, Py_ssize_t room) noexcept nogil:
-    """The steps by a recording, if they ran on the same memory before; random numbers differ from run to run."""
+    """The steps by a recording, if they ran on the same memory before."""
     cdef Program* p = run.program
-    cdef Replays* replays = p.replays[begin > 0]
+    cdef int phase = begin >= p.n_forward, status
     cdef void** addresses = <void**>run.data            # of the slots, and behind them that of the arena
-    cdef int status = 0
     cdef Answer answer
+    if p.draws[phase] and tell_draws(run, text, room):
+        return 1
     addresses[p.n_slots] = run.arena.data
-    answer = replay(replays, addresses, p.n_slots + 1, &status)
-    if answer != REPLAYED:
-        if call_kernels(run, begin, end, 1, text, room):
-            status = -1
-        if answer == RECORD:
-            status = record_end(replays, addresses, p.n_slots + 1, status)
-            if status:                                  # nothing was issued, then: without a recording it may be
-                status = call_kernels(run, begin, end, 1, text, room)
-        return status != 0
-    return failed(p.device, status, b"replaying a plan", text, room) if status else 0
+    answer = replay(p.replays[phase], addresses, p.n_slots + 1)
+    if answer == REPLAYED:
+        return 0
+    if p.draws[phase]:
+        draw_from(<char*>run.arena.data + p.drawn, run.counter)
+    status = call_kernels(run, begin, end, 1, text, room)
+    if answer == RECORD and record_end(p.replays[phase], addresses, p.n_slots + 1, status):
+        status = call_kernels(run, begin, end, 1, text, room)       # nothing was issued: without a recording it may be
+    draw_from(NULL, 0)
+    return status
+
+
+cdef int tell_draws(Run* run, char* text, Py_ssize_t room) noexcept nogil:
+    """Write seed and counter of the run to where its kernels look for them, which a recording has read from, too."""
+    cdef Call call
+    memset(&call, 0, sizeof(Call) - sizeof(call.error))
+    call.error[0] = 0
+    call.info, call.workspace = run.program.begin_run, <char*>run.arena.data + run.program.drawn
+    call.seed, call.counter = run.seed, run.counter
+    if run_recipe(NULL, NULL, &call):
+        snprintf(text, room, b"%s", call.error)
+        return 1
+    return 0
 
 
 cdef int call_kernels(Run* run, int begin, int end, int threads, char* text, Py_ssize_t room) noexcept nogil:

@@ -8,8 +8,6 @@ import mxcy as mx
 from mxcy import autograd, gluon, nd
 from mxcy.gpu import _replay
 from mxcy.storage import device_memory
-from tests.gpu.standin import Driver
-from tests.gpu.tools import standins
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not mx.num_gpus(), reason="no GPU and no stand-in for one: "
                                                                             "python -m tests.gpu")]
@@ -23,16 +21,6 @@ class Chain(gluon.HybridBlock):
         for _ in range(4):
             x = F.transpose(F.tanh(F.relu(x * .5 + 1)) - x)
         return x
-
-
-@pytest.fixture
-def calls():
-    """How often a function of the stand-in driver was called so far."""
-    path = standins()["MXCY_LIBCUDA"]
-    if not path or "gpu-standin" not in path:
-        pytest.skip("counts calls of the stand-in driver")
-    library = Driver(path).library
-    return lambda name: library.standin_calls(name.encode())
 
 
 def batches(n=6):
@@ -63,7 +51,7 @@ def test_training():
         np.testing.assert_allclose(*grads, rtol=1e-4, atol=1e-5)
 
 
-def test_steps_are_recorded_once_and_replayed(calls):
+def test_steps_are_recorded_once_and_replayed(libcuda):
     if not _replay.graphs_wanted():
         pytest.skip("MXNET_ENABLE_CUDA_GRAPHS=0")
     net, data = Chain(), batches(1)[0]
@@ -75,14 +63,14 @@ def test_steps_are_recorded_once_and_replayed(calls):
         out = net(x)
         np.testing.assert_allclose(out.asnumpy(), expected, rtol=1e-5, atol=1e-6)
         del out
-        captures.append(calls("cuStreamBeginCapture_v2"))
-        replays.append(calls("cuGraphLaunch"))
-        launches.append(calls("cuLaunchKernel"))
+        captures.append(libcuda.calls("cuStreamBeginCapture_v2"))
+        replays.append(libcuda.calls("cuGraphLaunch"))
+        launches.append(libcuda.calls("cuLaunchKernel"))
     assert captures[-1] - captures[0] == 1 and replays[-1] - replays[0] == 5
     assert launches[-1] == launches[1], "kernels were launched one by one although there was a recording"
 
 
-def test_other_memory_is_another_recording(calls):
+def test_other_memory_is_another_recording():
     net, kept = Chain(), []
     net.hybridize()
     for i, data in enumerate(batches(20)):
@@ -119,5 +107,3 @@ def test_bound_symbol():
         results.append((out.asnumpy(), executor.grad_dict["x"].asnumpy()))
     for there, here in zip(*results):
         np.testing.assert_allclose(there, here, rtol=1e-5, atol=1e-6)
-
-

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include "mxcy/gpu/kernels/map.cuh"
 #include "mxcy/gpu/kernels/numbers.cuh"
+#include "mxcy/gpu/kernels/philox.cuh"
 #include "mxcy/ops/random.h"
 
 namespace mxcy {
@@ -259,28 +260,28 @@ static inline void under_mask(T* out, const T* data, const uint8_t* mask, double
 }  // namespace mxcy
 
 #define MXCY_RANDOM(kind, T, sampled)                                                                                  \
-    extern "C" __global__ void fill(T* out, mxcy_random::Parameters p, uint64_t seed, uint64_t stream, int64_t n) {    \
-        mxcy::random_fill<mxcy_random::kind, T, sampled>(out, p, seed, stream, n);                                     \
+    extern "C" __global__ void fill(T* out, mxcy_random::Parameters p, mxcy::Philox random, int64_t n) {               \
+        mxcy::random_fill<mxcy_random::kind, T, sampled>(out, p, random.seed(), random.stream(), n);                   \
     }
 #define MXCY_INTEGERS(T)                                                                                               \
-    extern "C" __global__ void fill(T* out, int64_t low, uint64_t range, uint64_t seed, uint64_t stream, int64_t n) {  \
-        mxcy::random_integers<T>(out, low, range, seed, stream, n);                                                    \
+    extern "C" __global__ void fill(T* out, int64_t low, uint64_t range, mxcy::Philox random, int64_t n) {             \
+        mxcy::random_integers<T>(out, low, range, random.seed(), random.stream(), n);                                  \
     }
 #define MXCY_CATEGORIES(T, O)                                                                                          \
     extern "C" __global__ void running_sums(double* sums, const T* p, int64_t k) { mxcy::running_sums<T>(sums, p, k); } \
     extern "C" __global__ void choose(O* out, T* logs, const T* p, const double* sums, int64_t k, int64_t count,       \
-                                      uint64_t seed, uint64_t stream, int64_t n) {                                     \
-        mxcy::choose<T, O>(out, logs, p, sums, k, count, seed, stream, n);                                             \
+                                      mxcy::Philox random, int64_t n) {                                                \
+        mxcy::choose<T, O>(out, logs, p, sums, k, count, random.seed(), random.stream(), n);                           \
     }
 #define MXCY_DISTINCT                                                                                                  \
     extern "C" __global__ void distinct(int64_t* out, int64_t* tries, int64_t* tables, int64_t count, uint64_t limit,  \
-                                        int64_t slots, uint64_t seed, uint64_t stream, int64_t rows) {                 \
-        mxcy::distinct_rows(out, tries, tables, count, limit, slots, seed, stream, rows);                              \
+                                        int64_t slots, mxcy::Philox random, int64_t rows) {                            \
+        mxcy::distinct_rows(out, tries, tables, count, limit, slots, random.seed(), random.stream(), rows);            \
     }
 #define MXCY_SHUFFLE(T)                                                                                                \
-    extern "C" __global__ void list_steps(int64_t* from, unsigned long long* last, int64_t* previous, uint64_t seed,   \
-                                          uint64_t stream, int64_t n) {                                                \
-        mxcy::list_steps(from, last, previous, seed, stream, n);                                                       \
+    extern "C" __global__ void list_steps(int64_t* from, unsigned long long* last, int64_t* previous,                  \
+                                          mxcy::Philox random, int64_t n) {                                            \
+        mxcy::list_steps(from, last, previous, random.seed(), random.stream(), n);                                     \
     }                                                                                                                  \
     extern "C" __global__ void follow_steps(int64_t* order, const int64_t* from, const unsigned long long* last,       \
                                             const int64_t* previous, int64_t n) {                                      \
@@ -291,8 +292,8 @@ static inline void under_mask(T* out, const T* data, const uint8_t* mask, double
     }
 #define MXCY_DROPOUT(T)                                                                                                \
     extern "C" __global__ void dropout(T* out, uint8_t* mask, const T* data, double scale, uint32_t threshold,         \
-                                       int train, int always, uint64_t seed, uint64_t stream, int64_t n) {             \
-        mxcy::dropout<T>(out, mask, data, scale, threshold, train || always, seed, stream, n);                         \
+                                       int train, int always, mxcy::Philox random, int64_t n) {                        \
+        mxcy::dropout<T>(out, mask, data, scale, threshold, train || always, random.seed(), random.stream(), n);       \
     }                                                                                                                  \
     extern "C" __global__ void under_mask(T* out, const T* data, const uint8_t* mask, double scale,                    \
                                           mxcy::Walk<1> walk, int64_t n) {                                             \

@@ -12,8 +12,8 @@
 #define MXCY_GPU_RNN_CUH
 #include <cstdint>
 #include "mxcy/gpu/kernels/numbers.cuh"
+#include "mxcy/gpu/kernels/philox.cuh"
 #include "mxcy/ops/index.h"
-#include "mxcy/ops/philox.h"
 #include "mxcy/ops/rnn_cell.h"
 
 namespace mxcy {
@@ -143,9 +143,9 @@ template <class T> static inline void rnn_lengths(int64_t* out, const T* x, int6
                                      T* out) {                                                                         \
         mxcy::rnn_place<T>(s, step, length, projected, h, out);                                                        \
     }                                                                                                                  \
-    extern "C" __global__ void drop(T* dropped, T* factors, const T* x, int64_t n, uint64_t seed, uint64_t stream,     \
-                                    int64_t tile, double keep, uint32_t threshold, int train) {                        \
-        mxcy::rnn_drop<T>(dropped, factors, x, n, seed, stream, tile, keep, threshold, train);                         \
+    extern "C" __global__ void drop(T* dropped, T* factors, const T* x, int64_t n, mxcy::Philox random, int64_t tile,   \
+                                    double keep, uint32_t threshold, int train) {                                      \
+        mxcy::rnn_drop<T>(dropped, factors, x, n, random.seed(), random.stream(), tile, keep, threshold, train);       \
     }
 #define MXCY_RNN_LENGTHS(T)                                                                                            \
     extern "C" __global__ void lengths(int64_t* out, const T* x, int64_t steps, int64_t n) {                           \

@@ -3,7 +3,7 @@
 #define MXCY_GPU_SLOPES_CUH
 #include "mxcy/gpu/kernels/division.cuh"
 #include "mxcy/gpu/kernels/numbers.cuh"
-#include "mxcy/ops/philox.h"
+#include "mxcy/gpu/kernels/philox.cuh"
 
 namespace mxcy {
 

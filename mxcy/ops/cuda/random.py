@@ -4,12 +4,12 @@ import struct
 import numpy as np
 
 from mxcy.dtype import CODES, NUMPY
-from mxcy.gpu.recipe import COUNTER, SEED, TRAIN, Fill, launch
+from mxcy.gpu.recipe import RANDOM, TRAIN, WORKSPACE, Fill, Pointer, launch
 from mxcy.ops import _random
 from mxcy.ops.cuda.elementwise import pack_walk, walk
 from mxcy.ops.cuda.rules import C_TYPES, THREADS, c_type, grid, rule
 
-__all__ = []
+__all__ = ["begin_run"]
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 PARAMETERS = (*FLOATS, "int32", "int64")
@@ -19,6 +19,12 @@ ITEMS = 16                          # elements that a thread makes; see random.c
 
 def source(macro):
     return f'#include "mxcy/gpu/kernels/random.cuh"\n{macro}\n'
+
+
+def begin_run():
+    """What plans launch ahead of steps that may be recorded: their kernels find seed and counter in the workspace."""
+    return launch('#include "mxcy/gpu/kernels/philox.cuh"\nMXCY_BEGIN_RUN\n', "begin_run", 1, 1, Pointer(WORKSPACE),
+                  RANDOM)
 
 
 def attach(name):
@@ -36,7 +42,7 @@ def attach(name):
                       f"{'true' if arrays else 'false'})")
         each = ITEMS if kind <= 2 else 1
         return [launch(text, "fill", grid(-(-out.size // each)), THREADS, out, *arrays, *[0] * (2 - len(arrays)),
-                       struct.pack("2i2dq", *codes, *numbers, per), SEED, COUNTER, out.size)]
+                       struct.pack("2i2dq", *codes, *numbers, per), RANDOM, out.size)]
 
 
 for name in _random.drawn:
@@ -48,7 +54,7 @@ def integers(outs, kernel, params):
     out = outs[0]
     low, size = struct.unpack("qQ", kernel.pack(params))
     return [launch(source(f"MXCY_INTEGERS({C_TYPES[out.dtype]})"), "fill", grid(out.size // 2 + 1), THREADS, out, low,
-                   np.uint64(size), SEED, COUNTER, out.size)]
+                   np.uint64(size), RANDOM, out.size)]
 
 
 @rule(_random.multinomial)
@@ -60,7 +66,7 @@ def categories(ins, outs, scratch, kernel):
     sums = scratch(8 * p.size)
     return [launch(text, "running_sums", rows, THREADS, sums, p, k),
             launch(text, "choose", grid(out.size), THREADS, out, outs[1] if len(outs) > 1 else 0, p, sums, k,
-                   out.size // rows, SEED, COUNTER, out.size)]
+                   out.size // rows, RANDOM, out.size)]
 
 
 @rule(_random.unique_zipfian)
@@ -71,7 +77,7 @@ def distinct(outs, scratch, range_max):
     while slots < 2 * count:
         slots *= 2
     return [launch(source("MXCY_DISTINCT"), "distinct", grid(rows, 32), 32, *outs, scratch(8 * rows * slots), count,
-                   range_max, slots, SEED, COUNTER, rows)]
+                   range_max, slots, RANDOM, rows)]
 
 
 @rule(_random.shuffle)
@@ -81,7 +87,7 @@ def shuffle(ins, outs, scratch):
     text = source(f"MXCY_SHUFFLE({UNITS[NUMPY[data.dtype].itemsize]})")
     order, start, last, previous = (scratch(8 * n) for _ in range(4))
     return [Fill(last, 8 * n, 255),
-            launch(text, "list_steps", grid(n), THREADS, start, last, previous, SEED, COUNTER, n),
+            launch(text, "list_steps", grid(n), THREADS, start, last, previous, RANDOM, n),
             launch(text, "follow_steps", grid(n), THREADS, order, start, last, previous, n),
             launch(text, "gather_rows", grid(data.size), THREADS, out, data, order, data.size // n, n)]
 
@@ -104,7 +110,7 @@ def dropout(ins, outs, kernel, p, mode):
     whole = mask.size == out.size
     threshold = np.uint32(min(p * 4294967296. + .5, 4294967295.))
     first = launch(text, "dropout", grid(-(-mask.size // ITEMS)), THREADS, out if whole else 0, mask, data, scale(p),
-                   threshold, TRAIN, np.int32(mode == "always"), SEED, COUNTER, mask.size)
+                   threshold, TRAIN, np.int32(mode == "always"), RANDOM, mask.size)
     return [first] if whole else [first, under_mask(text, out, data, mask, p)]
 
 

@@ -10,7 +10,7 @@ import struct
 import numpy as np
 
 from mxcy.dtype import CODES, NUMPY
-from mxcy.gpu.recipe import COUNTER, SEED, TRAIN, launch
+from mxcy.gpu.recipe import RANDOM, TRAIN, launch
 from mxcy.ops import _rnn as kernels
 from mxcy.ops.cuda.elementwise import copy
 from mxcy.ops.cuda.product import Matrix, multiply
@@ -195,8 +195,8 @@ def drop(s, layer, x, dropped):
     n, p = s.rows * s.width, s.params["p"]
     tiles = -(-n // TILE)
     threshold = np.uint32(min(p * 2. ** 32 + .5, 2. ** 32 - 1))
-    return launch(s.source(False), "drop", grid(tiles * TILE // 4), THREADS, dropped, s.factors(layer), x, n, SEED,
-                  COUNTER, layer * tiles, np.float64(1 / (1 - p) if p < 1 else 0), threshold, TRAIN)
+    return launch(s.source(False), "drop", grid(tiles * TILE // 4), THREADS, dropped, s.factors(layer), x, n,
+                  RANDOM, layer * tiles, np.float64(1 / (1 - p) if p < 1 else 0), threshold, TRAIN)
 
 
 # -- backward ----------------------------------------------------------------------------------------------------------

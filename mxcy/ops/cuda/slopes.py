@@ -3,7 +3,7 @@ from math import prod
 
 import numpy as np
 
-from mxcy.gpu.recipe import COUNTER, SEED, TRAIN, launch
+from mxcy.gpu.recipe import RANDOM, TRAIN, launch
 from mxcy.ops import _activation
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
 from mxcy.ops.cuda.strided import divisor, index_type
@@ -34,9 +34,9 @@ def rrelu(ins, outs, kernel, lower_bound, upper_bound):
     data, (out, mask) = ins[0], outs
     kind = c_type(data, kernel, FLOATS)
     source = f"""{HEADER}extern "C" __global__ void rrelu({kind}* out, {kind}* mask, const {kind}* data, double low,
-                                 double high, uint64_t seed, uint64_t counter, int train, int64_t n) {{
-    mxcy::rrelu(out, mask, data, low, high, seed, counter, train, n);
+                                 double high, mxcy::Philox random, int train, int64_t n) {{
+    mxcy::rrelu(out, mask, data, low, high, random.seed(), random.stream(), train, n);
 }}
 """
     return [launch(source, "rrelu", grid(-(-data.size // 256) * 64), THREADS, out, mask, data, np.float64(lower_bound),
-                   np.float64(upper_bound), SEED, COUNTER, TRAIN, data.size)]
+                   np.float64(upper_bound), RANDOM, TRAIN, data.size)]

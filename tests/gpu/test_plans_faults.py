@@ -1,0 +1,101 @@
+"""Plans of which something cannot be recorded, or not be replayed, are issued as if recordings were turned off."""
+import ctypes
+
+import numpy as np
+import pytest
+
+import mxcy as mx
+from mxcy import autograd, gluon, nd
+from mxcy.gpu import _replay
+from mxcy.gpu.recipe import LibraryCall
+from mxcy.ops import _slice
+from tests.gpu import standin
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not mx.num_gpus(), reason="no GPU and no stand-in for one: "
+                                                                            "python -m tests.gpu"),
+              pytest.mark.skipif(not _replay.graphs_wanted(), reason="MXNET_ENABLE_CUDA_GRAPHS=0")]
+gpu = mx.gpu(0)
+
+
+class Steps(gluon.HybridBlock):
+    """Draws numbers, too: those of a run must not change with how it is issued."""
+
+    def hybrid_forward(self, F, x):
+        for _ in range(3):
+            x = F.transpose(F.Dropout(F.relu(x + .25), p=.5) - x)
+        return x
+
+
+def outputs(ctx, libcuda=None, fault=None, net=None):
+    """Six runs; the fault is to come in one of them."""
+    net = Steps() if net is None else net
+    net.hybridize(static_alloc=True, static_shape=True)
+    x, results, counts = nd.array(np.arange(-27, 27).reshape(6, 9), ctx=ctx), [], []
+    mx.random.seed(4)
+    with autograd.train_mode():
+        for run in range(6):
+            if fault is not None and run == fault[0]:
+                libcuda.fail(*fault[1:])
+            results.append(net(x).asnumpy())
+            if libcuda is not None:
+                counts.append(libcuda.calls("cuGraphLaunch"))
+    return np.stack(results), np.diff(counts).tolist()
+
+
+@pytest.mark.parametrize("fault, replayed", [
+    ((1, "cuStreamBeginCapture", 1, standin.INVALID_VALUE), [0, 0, 0, 0, 0]),
+    ((1, "cuLaunchKernel", 2, standin.CAPTURE_UNSUPPORTED), [0, 0, 0, 0, 0]),
+    ((1, "cuLaunchKernel", 5, standin.OUT_OF_MEMORY), [0, 0, 0, 0, 0]),
+    ((1, "cuGraphInstantiateWithFlags", 1, standin.OUT_OF_MEMORY), [0, 0, 0, 0, 0]),
+    ((1, "cuGraphLaunch", 1, standin.OUT_OF_MEMORY), [1, 0, 0, 0, 0]),
+    ((3, "cuGraphLaunch", 1, standin.OUT_OF_MEMORY), [1, 1, 1, 0, 0]),
+], ids=str)
+def test_faults_of_recordings(libcuda, fault, replayed):
+    expected, _ = outputs(mx.cpu())
+    found, counts = outputs(gpu, libcuda, fault)
+    np.testing.assert_array_equal(found, expected)
+    assert counts == replayed
+    found, counts = outputs(gpu, libcuda)
+    np.testing.assert_array_equal(found, expected)
+    assert counts == [1] * 5, "other plans are recorded all the same"
+
+
+def test_an_operator_that_waits_for_the_device(libcuda, monkeypatch):
+    """No stream may be waited for in a recording: the driver ends that, and the whole plan is issued."""
+    library_t = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
+                                 ctypes.c_size_t)
+    codes, rule = [], _slice.reverse.cuda
+
+    @library_t
+    def wait(device, stream, arguments, text, room):
+        codes.append(libcuda.library.cuStreamSynchronize(ctypes.c_void_p(stream)))
+        ctypes.memmove(text, b"no", 3)
+        return codes[-1] != 0
+
+    def waits(ins, outs, axis):
+        return [*rule(ins, outs, axis), LibraryCall(lambda device: ctypes.cast(wait, ctypes.c_void_p).value, ())]
+
+    class Waits(Steps):
+        def hybrid_forward(self, F, x):
+            return F.reverse(super().hybrid_forward(F, F.reverse(x, axis=1)), axis=1)
+
+    expected, _ = outputs(mx.cpu(), net=Waits())
+    monkeypatch.setattr(_slice.reverse, "cuda", waits)
+    found, counts = outputs(gpu, libcuda, net=Waits())
+    np.testing.assert_array_equal(found, expected)
+    assert counts == [0] * 5 and standin.CAPTURE_UNSUPPORTED in codes and codes[-8:] == [0] * 8
+
+
+def test_an_error_of_a_kernel_is_told_after_a_recording(libcuda):
+    """What goes wrong both in the recording and without it is an error that names the operator."""
+    net = Steps()
+    net.hybridize()
+    x = nd.array(np.ones((6, 9)), ctx=gpu)
+    with autograd.train_mode():
+        net(x).wait_to_read()
+        libcuda.fail("cuStreamBeginCapture", 1, standin.INVALID_VALUE)
+        libcuda.fail("cuLaunchKernel", 2, standin.OUT_OF_MEMORY)
+        with pytest.raises(mx.MXNetError, match="launching a kernel failed: CUDA_ERROR_OUT_OF_MEMORY"):
+            net(x).wait_to_read()
+        assert net(x).shape == (9, 6)
+    nd.waitall()
