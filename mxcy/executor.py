@@ -57,7 +57,7 @@ class Executor:
         self.grad_dict = dict(zip(self._names, self.grad_arrays))
         self.aux_dict = dict(zip(self._aux_names, self.aux_arrays))
         self._graph = symbol.graph
-        self._interpreted = needs_interpreter(self._graph)
+        self._interpreted = needs_interpreter(self._graph, ctx.device_type == "gpu")
         self._programs = {}             # by (training, with gradients, monitored)
         self._execution = self._program = self._recorded = None
         self._monitor = None

@@ -343,6 +343,25 @@ def test_in_a_hybrid_block():
         np.testing.assert_allclose(left, right, rtol=1e-5)
 
 
+def test_in_a_loop_that_is_no_plan():
+    class Net(mx.gluon.HybridBlock):
+        def hybrid_forward(self, F, a, b, calls):
+            def step(i, a):
+                first, second = F.Custom(a, b, calls, op_type="test_scaled", scale=2)
+                return [], (i + 1, first + second)
+            return F.contrib.while_loop(lambda i, a: F.sum(i) < 3, step, (F.zeros_like(calls), a), 5)[1][1]
+    net, results = Net(), []
+    for hybrid in (False, True):
+        net.hybridize(hybrid)
+        a, b, calls = arrays()
+        with mx.autograd.record():
+            out = net(a, b, calls)
+        out.backward()
+        results.append((out.asnumpy(), a.grad.asnumpy(), b.grad.asnumpy(), calls.asnumpy()))
+    for left, right in zip(*results):
+        np.testing.assert_allclose(left, right, rtol=1e-5)
+
+
 def test_a_file_with_wrong_inputs():
     text = mx.sym.Custom(mx.sym.var("data"), mx.sym.var("label"), op_type="test_loss", name="loss").tojson()
     with pytest.raises(MXNetValueError, match="there are 1 inputs; expected 2: data, label"):

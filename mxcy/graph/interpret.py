@@ -9,13 +9,16 @@ from mxcy.imperative._function import apply
 __all__ = ["interpret", "needs_interpreter"]
 
 
-def needs_interpreter(graph):
-    """Whether an operator's course depends on data, so that no plan can be made.
+def needs_interpreter(graph, gpu=False):
+    """Whether no plan can be made: an operator's course depends on data, or on a GPU needs the host.
 
-    Operators with graphs of their own have a rule ``run``, and if they can be unrolled, ``expand``.
+    Operators with graphs of their own have a rule ``run``, and if they can be unrolled, ``expand``. Those whose steps
+    would be the host's wherever their arrays are have a rule ``host``. Both rules compute the outputs.
     """
-    return any(node.op is not None and "run" in node.op.rules and
-               ("expand" not in node.op.rules or any(map(needs_interpreter, node.subgraphs))) for node in graph.nodes)
+    return any(node.op is not None and
+               ("run" in node.op.rules and ("expand" not in node.op.rules or
+                                            any(needs_interpreter(part, gpu) for part in node.subgraphs)) or
+                gpu and "host" in node.op.rules) for node in graph.nodes)
 
 
 def interpret(graph, values):
@@ -50,7 +53,7 @@ def interpret(graph, values):
             done[node] = [values[node.name]]
             continue
         inputs = tuple([done[entry.node][entry.index] for entry in node.inputs])
-        run = node.op.rules.get("run")
+        run = node.op.rules.get("run") or node.op.rules.get("host")
         scalar = 0. if node.scalar is None else node.scalar
         placed = not inputs and DEVICE in node.attrs                # others are where their inputs are
         with Context(node.attrs[DEVICE]) if placed else nullcontext():

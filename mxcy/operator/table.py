@@ -131,6 +131,7 @@ def compose(F, data, prop):
 
 CUSTOM = CustomOperator("Custom", "*data", """A custom operator, see `mxcy.operator`.""", op_type=Param(str))
 CUSTOM.rule("compose", compose)
+CUSTOM.rule("host", lambda node, inputs: call_now(node.params["prop"], inputs))
 CUSTOM.rule("check_node", CUSTOM.check_node)
 CUSTOM.infer_shape(lambda data, prop: infer_shapes(prop, data)[1])
 CUSTOM.infer_type(lambda data, prop: infer_types(prop, data)[1])

@@ -184,7 +184,7 @@ cdef class CachedOp:
     cdef readonly list names
     cdef dict where, programs, options
     cdef Compiled last
-    cdef bint interpreted
+    cdef bint interpreted, interpreted_on_gpus
     cdef bint prepared                  # a plan holds what it computed from parameters
     cdef object __weakref__
 
@@ -195,7 +195,7 @@ cdef class CachedOp:
         if missing:
             raise MXNetValueError(f"CachedOp: the graph has variables that are not among the inputs: {missing}")
         self.programs, self.options = {}, options
-        self.interpreted = needs_interpreter(graph)
+        self.interpreted, self.interpreted_on_gpus = needs_interpreter(graph), needs_interpreter(graph, True)
 
     def __call__(self, *arrays):
         """Compute the outputs.
@@ -226,7 +226,7 @@ cdef class CachedOp:
         for item in arrays:
             if not isinstance(item, NDArray):
                 raise MXNetTypeError(f"CachedOp: an input is {type(item).__name__}; expected an NDArray")
-        if self.interpreted:
+        if self.interpreted or (self.interpreted_on_gpus and arrays and (<NDArray>arrays[0]).chunk.device_type == GPU):
             return interpret(self.graph, dict(zip(self.names, arrays)))
         try:
             c = self.compiled(arrays, flags)

@@ -17,6 +17,22 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not mx.num_gpus(), reason="no 
 gpu = mx.gpu(0)
 
 
+@mx.operator.register("test_square_on_gpu")
+class SquareProp(mx.operator.CustomOpProp):
+    def create_operator(self, ctx, in_shapes, in_dtypes):
+        return Square()
+
+
+class Square(mx.operator.CustomOp):
+    """Waits for its input on the host."""
+
+    def forward(self, is_train, req, in_data, out_data, aux):
+        self.assign(out_data[0], req[0], nd.array(in_data[0].asnumpy() ** 2, ctx=in_data[0].context))
+
+    def backward(self, req, out_grad, in_data, out_data, in_grad, aux):
+        self.assign(in_grad[0], req[0], 2 * in_data[0] * out_grad[0])
+
+
 class Steps(gluon.HybridBlock):
     """Draws numbers, too: those of a run must not change with how it is issued."""
 
@@ -99,3 +115,29 @@ def test_an_error_of_a_kernel_is_told_after_a_recording(libcuda):
             net(x).wait_to_read()
         assert net(x).shape == (9, 6)
     nd.waitall()
+
+
+def test_operators_in_python():
+    """Such graphs run operator by operator on a GPU, in blocks and bound symbols."""
+    class Net(Steps):
+        def hybrid_forward(self, F, x):
+            return F.Custom(super().hybrid_forward(F, x), op_type="test_square_on_gpu") + 1
+
+    x = mx.sym.var("x")
+    symbol, results = mx.sym.relu(mx.sym.Custom(x + 1, op_type="test_square_on_gpu")), []
+    for ctx in (gpu, mx.cpu()):
+        net = Net()
+        net.hybridize()
+        mx.random.seed(4)
+        data = nd.array(np.arange(-27, 27).reshape(6, 9), ctx=ctx)
+        executor = symbol.bind(ctx, {"x": data}, {"x": nd.zeros(data.shape, ctx=ctx)})
+        data.attach_grad()
+        for _ in range(3):
+            with autograd.record():
+                y = net(data)
+            y.backward()
+            out = executor.forward(is_train=True)[0]
+            executor.backward(nd.ones(data.shape, ctx=ctx))
+        results.append([y.asnumpy(), data.grad.asnumpy(), out.asnumpy(), executor.grad_dict["x"].asnumpy()])
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_array_equal(found, expected)
