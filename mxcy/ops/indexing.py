@@ -287,8 +287,8 @@ def _(F, data, index, axis):
         raise MXNetNotImplementedError("_contrib_boolean_mask: the shape of its result is known only when it runs, "
                                        "so it "
                                        "cannot be part of a symbol; use where() or SequenceMask()")
-    chosen = F.cast(F.BlockGrad(index) != 0, dtype="int64")
-    count = int(F.sum(chosen).asscalar())
+    chosen = F.cast(F.BlockGrad(index) != 0, dtype="uint8")                 # bytes are sorted fast
+    count = int(F.sum(F.cast(chosen, dtype="int64")).asscalar())
     if count == 0:
         return F.take(data, F._zeros(shape=(0,), dtype="int64"), axis=axis)
     first = F.argsort(chosen, is_ascend=False, dtype="int64")              # stable: those chosen, in their order

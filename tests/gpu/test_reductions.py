@@ -1,4 +1,4 @@
-"""Reductions, normalisations, running sums and sorting on GPUs at sizes that the operators' own tests do not reach: several
+"""Reductions, normalisations and running sums on GPUs at sizes that the operators' own tests do not reach: several
 blocks share a result, rows are longer than a block holds, data are not aligned."""
 import numpy as np
 import pytest
@@ -100,20 +100,3 @@ def test_running_sums(shape, axis, dtype):
     for reverse in (False, True):
         assert_both(lambda x, reverse=reverse: F._cumsum(x, axis=axis, reverse=reverse), numbers(shape, dtype),
                     dtype=dtype)
-
-
-@pytest.mark.parametrize("dtype", [*DTYPES, "float64"])
-@pytest.mark.parametrize("shape, axis", [((3, 400), 1), ((40, 7), 1), ((5000,), None), ((2, 9000), 1), ((2100, 2), 0)],
-                         ids=str)
-@pytest.mark.parametrize("ascending", [True, False])
-def test_order(shape, axis, ascending, dtype):
-    """Equal elements, both zeros and NaN; runs that are merged, and runs that are cut off."""
-    x = np.round(numbers(shape, dtype) * 8)
-    if dtype.startswith("float"):
-        x.ravel()[::37], x.ravel()[::11] = np.nan, -0.
-    params = dict(axis=axis, is_ascend=ascending)
-    assert_both(lambda x: F.sort(x, **params), x, dtype=dtype, tolerance=0)
-    assert_both(lambda x: F.argsort(x, dtype="int32", **params), x, dtype=dtype, tolerance=0)
-    for k, wanted in ((0, "indices"), (3, "both"), (5, "mask")):
-        assert_both(lambda x, k=k, wanted=wanted: F.topk(x, k=k, ret_typ=wanted, dtype="int32", **params), x,
-                    dtype=dtype, tolerance=0)

@@ -1,90 +1,13 @@
 /* Sums of items that go to the same place, always in the same order: the places are sorted, with the numbers of their
    items, and then each place is summed by one thread for each column. Long runs of one place, such as that of padding,
-   have a block of their own.
-
-   The sort takes four bits at a time: each block counts its items by digit, one block adds up the counts, and each block
-   puts its items where they belong. Within a block a thread has a run of items, so the order of equal digits stays. */
+   have a block of their own. */
 #ifndef MXCY_GPU_ACCUMULATE_CUH
 #define MXCY_GPU_ACCUMULATE_CUH
 #include "mxcy/gpu/kernels/index.cuh"
 
 namespace mxcy {
 
-enum { SORT_THREADS = 256, SORT_RUN = 8, SORT_ITEMS = SORT_THREADS * SORT_RUN, DIGITS = 16 };
-enum { SCAN_THREADS = 1024, LONG = 256, LONG_LANES = 16 };
-
-static inline uint32_t digit_of(uint32_t key, int shift) { return key >> shift & (DIGITS - 1); }
-
-/* counts[digit * gridDim.x + block] */
-static inline void count_digits(const uint32_t* keys, uint32_t* counts, int shift, int64_t n) {
-    __shared__ unsigned own[DIGITS];
-    if (threadIdx.x < DIGITS) own[threadIdx.x] = 0;
-    __syncthreads();
-    for (int k = 0; k < SORT_RUN; k++) {
-        const int64_t i = int64_t(blockIdx.x) * SORT_ITEMS + k * SORT_THREADS + threadIdx.x;
-        if (i < n) atomicAdd(&own[digit_of(keys[i], shift)], 1u);
-    }
-    __syncthreads();
-    if (threadIdx.x < DIGITS) counts[threadIdx.x * gridDim.x + blockIdx.x] = own[threadIdx.x];
-}
-
-/* The sum of the lanes before this one; all lanes of the warp must call it. */
-static inline uint32_t sum_before(uint32_t value) {
-    uint32_t sum = value;
-    for (int step = 1; step < 32; step *= 2) {
-        const uint32_t other = __shfl_up_sync(~0u, sum, step);
-        if (int(threadIdx.x % 32) >= step) sum += other;
-    }
-    return sum - value;
-}
-
-/* Each count becomes the sum of those before it. One block. */
-static inline void scan_counts(uint32_t* counts, int64_t n) {
-    __shared__ uint32_t of_warps[SCAN_THREADS / 32], total;
-    uint32_t before = 0;
-    for (int64_t start = 0; start < n; start += SCAN_THREADS) {
-        const int64_t i = start + threadIdx.x;
-        const uint32_t count = i < n ? counts[i] : 0, own = sum_before(count);
-        if (threadIdx.x % 32 == 31) of_warps[threadIdx.x / 32] = own + count;
-        __syncthreads();
-        if (threadIdx.x < 32) {
-            const uint32_t warp = of_warps[threadIdx.x], place = sum_before(warp);
-            of_warps[threadIdx.x] = place;
-            if (threadIdx.x == 31) total = place + warp;
-        }
-        __syncthreads();
-        if (i < n) counts[i] = before + of_warps[threadIdx.x / 32] + own;
-        before += total;
-        __syncthreads();
-    }
-}
-
-static inline void move_by_digit(const uint32_t* keys, const uint32_t* items, const uint32_t* counts, uint32_t* keys_out,
-                                 uint32_t* items_out, int shift, int64_t n) {
-    __shared__ uint32_t rank[DIGITS][SORT_THREADS + 1];
-    const int64_t first = int64_t(blockIdx.x) * SORT_ITEMS + threadIdx.x * SORT_RUN;
-    for (int d = 0; d < DIGITS; d++) rank[d][threadIdx.x] = 0;
-    for (int64_t i = first; i < first + SORT_RUN && i < n; i++) rank[digit_of(keys[i], shift)][threadIdx.x]++;
-    __syncthreads();
-    constexpr int own = SORT_THREADS / 32;                          /* columns of a lane */
-    for (int d = threadIdx.x / 32; d < DIGITS; d += SORT_THREADS / 32) {
-        uint32_t* const row = rank[d] + threadIdx.x % 32 * own;
-        uint32_t sum = 0;
-        for (int k = 0; k < own; k++) sum += row[k];
-        sum = sum_before(sum);
-        for (int k = 0; k < own; k++) {
-            const uint32_t count = row[k];
-            row[k] = sum;
-            sum += count;
-        }
-    }
-    __syncthreads();
-    for (int64_t i = first; i < first + SORT_RUN && i < n; i++) {
-        const uint32_t d = digit_of(keys[i], shift), to = counts[d * gridDim.x + blockIdx.x] + rank[d][threadIdx.x]++;
-        keys_out[to] = keys[i];
-        items_out[to] = items[i];
-    }
-}
+enum { LONG = 256, LONG_LANES = 16 };
 
 /* The first of the sorted keys from `low` on that is not below `key`. */
 static inline int64_t lower_bound(const uint32_t* keys, int64_t low, int64_t high, uint64_t key) {

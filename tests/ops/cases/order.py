@@ -61,6 +61,11 @@ CASES = [
       for k in (0, 1, 5, 32, 33, 300) for is_ascend in (True, False)],
     *[Case("topk", [integers(0, 9, 4, 100, dtype=dtype)], dict(k=k), topk, grad=False, dtypes=("float32",),
            id=f"ties,{dtype},{k}") for dtype in DTYPES for k in (3, 30)],
+    # rows that a GPU does not sort in one piece
+    *[Case(name, [integers(0, 90, 2, 5000, dtype=dtype)], dict(is_ascend=False, **params), oracle, grad=False,
+           dtypes=("float32", "float16") if dtype == "float32" else ("float32",), id=f"long,{dtype},{params}")
+      for dtype in DTYPES for name, oracle, params in [("sort", sort, {}), ("argsort", argsort, {}),
+                                                       ("topk", topk, dict(k=40, ret_typ="both", dtype="int32"))]],
     Case("_take_along", [normal(3, 6), const([[1, 2], [5, 0], [3, 4]], "int64")], {},
          lambda x, at: np.take_along_axis(x, at, -1)),
     Case("_backward_topk", [normal(3, 2), const([[1, 2], [5, 0], [3, 4]], "int64")], dict(shape=(3, 6)), put_along),
