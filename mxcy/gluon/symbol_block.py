@@ -118,10 +118,10 @@ class SymbolBlock(HybridBlock):
 
     def cast(self, dtype):
         super().cast(dtype)
-        if dtype_name(dtype) != "float16":
+        if dtype_name(dtype) not in ("float16", "bfloat16"):
             return
         params = self.params
-        for name in list(params.keys()):                    # statistics of float16 data are kept in float32
+        for name in list(params.keys()):                    # statistics of 16-bit data are kept in float32
             stem = next((name.removesuffix(end) for end in ("running_var", "moving_var") if name.endswith(end)), None)
             own = [] if stem is None else [stem + part for part in (name[len(stem):].replace("var", "mean"), "gamma",
                                                                     "beta")]

@@ -3,9 +3,12 @@
 Batch norm is folded into the weights and the bias by arithmetic on them; that depends on parameters alone, and so does
 bringing the weights into oneDNN's layout: a plan does both once. A batch norm that follows something else becomes a
 scale and a shift, which fuse with the elementwise operators around them.
+
+On GPUs convolutions stay what they are, with other weights and a bias; it joins the elementwise operators that follow.
 """
 from mxcy.graph.build import Builder, Value
 from mxcy.graph.graph import Entry
+from mxcy.ops.convolution import channel_axis
 from mxcy.ops.fused_convolution import preparable
 
 __all__ = ["fuse_convolutions"]
@@ -15,13 +18,15 @@ SUMS = ("elemwise_add", "broadcast_add", "add_n")
 WINDOW = ("kernel", "stride", "dilate", "pad", "num_filter", "num_group", "layout", "weight_layout")
 
 
-def fuse_convolutions(graph):
-    """Put convolutions with channels last together with what follows them.
+def fuse_convolutions(graph, gpu=False):
+    """Put convolutions together with what follows them.
 
     Parameters
     ----------
     graph : Graph
         With types; runs in prediction, and no gradient of it is wanted.
+    gpu : bool
+        Whether it does so on one.
 
     Returns
     -------
@@ -32,8 +37,8 @@ def fuse_convolutions(graph):
         users.setdefault(head, []).append((None, 0))
     taken, chains = set(), {}
     for node in graph.nodes:
-        if is_fusible(node):
-            chain = Chain(node, users, taken)
+        chain = (Folding if gpu else Chain)(node, users, taken) if is_fusible(node, gpu) else None
+        if chain is not None and (chain.norm is not None or not gpu):
             taken.update(chain.nodes)
             chains.update((link, chain) for link in chain.nodes)
 
@@ -47,10 +52,11 @@ def fuse_convolutions(graph):
     return graph.map(rebuild)
 
 
-def is_fusible(node):
-    return node.op is not None and node.op.name == "Convolution" and node.params["layout"] == "NHWC" \
-        and node.types[0][1] == "float32" and not node.after \
-        and preparable(node.params, node.inputs[0].shape, node.types[0][0])
+def is_fusible(node, gpu):
+    if node.op is None or node.op.name != "Convolution" or node.after:
+        return False
+    return gpu or (node.params["layout"] == "NHWC" and node.types[0][1] == "float32"
+                   and preparable(node.params, node.inputs[0].shape, node.types[0][0]))
 
 
 def activation_of(node):
@@ -66,25 +72,16 @@ def activation_of(node):
     return None
 
 
-class Chain:
-    """A convolution and the nodes after it that are done with it."""
+class Folding:
+    """A convolution and the batch norm that is done with it."""
 
     def __init__(self, node, users, taken):
-        self.nodes, self.inputs = [node], {}
-        self.norm = self.sum = self.activation = None
+        self.nodes, self.inputs, self.norm = [node], {}, None
         after = self.next(users, taken)
-        if after is not None and after.op.name == "BatchNorm" and after.params["axis"] % 4 == 3 \
-                and after.inputs[0].node is node and not any(Entry(after, i) in users for i in (1, 2)):
+        if after is not None and after.op.name == "BatchNorm" and after.inputs[0].node is node \
+                and (after.params["axis"] - channel_axis(node.params["layout"])) % len(node.types[0][0]) == 0 \
+                and not any(Entry(after, i) in users for i in (1, 2)):
             self.norm = after
-            self.nodes.append(after)
-            after = self.next(users, taken)
-        if after is not None and after.op.name in SUMS and len(after.inputs) == 2 \
-                and after.inputs[0].shape == after.inputs[1].shape:
-            self.sum = after
-            self.nodes.append(after)
-            after = self.next(users, taken)
-        if after is not None and activation_of(after):
-            self.activation = after
             self.nodes.append(after)
 
     def next(self, users, taken):
@@ -100,15 +97,44 @@ class Chain:
         self.inputs[node] = inputs
         return [self.fused().entry] if node is self.nodes[-1] else None
 
-    def fused(self):
-        first, last = self.nodes[0], self.nodes[-1]
-        F = Builder(last.name, last.attrs)
-        data, weight, *bias = [Value(entry, F) for entry in self.inputs[first]]
-        params = {key: first.params[key] for key in WINDOW}
+    def arrays(self, F):
+        """Data, weights and, in a list, the bias, if there is one: the batch norm is in them."""
+        data, weight, *bias = [Value(entry, F) for entry in self.inputs[self.nodes[0]]]
         if self.norm is not None:
             scale, shift = affine(F, self.norm, self.inputs[self.norm])
-            weight = F.broadcast_mul(weight, F.Reshape(scale, shape=(-1, 1, 1, 1)))
-            bias = [F.broadcast_add(bias[0] * scale, shift) if bias else shift]
+            wide, dtype = scale.dtype, weight.dtype                 # 16-bit convolutions have statistics in float32
+            weight = F.cast(F.broadcast_mul(F.cast(weight, dtype=wide),
+                                            F.Reshape(scale, shape=(-1,) + (1,) * (weight.ndim - 1))), dtype=dtype)
+            shift = F.broadcast_add(F.cast(bias[0], dtype=wide) * scale, shift) if bias else shift
+            bias = [F.cast(shift, dtype=dtype)]
+        return data, weight, bias
+
+    def fused(self):
+        first, last = self.nodes[0], self.nodes[-1]
+        data, weight, bias = self.arrays(F := Builder(last.name, last.attrs))
+        return F.Convolution(data, weight, *bias, **{**first.params, "no_bias": False})
+
+
+class Chain(Folding):
+    """A convolution and all nodes after it that are done with it, in one step."""
+
+    def __init__(self, node, users, taken):
+        super().__init__(node, users, taken)
+        self.sum = self.activation = None
+        after = self.next(users, taken)
+        if after is not None and after.op.name in SUMS and len(after.inputs) == 2 \
+                and after.inputs[0].shape == after.inputs[1].shape:
+            self.sum = after
+            self.nodes.append(after)
+            after = self.next(users, taken)
+        if after is not None and activation_of(after):
+            self.activation = after
+            self.nodes.append(after)
+
+    def fused(self):
+        first, last = self.nodes[0], self.nodes[-1]
+        data, weight, bias = self.arrays(F := Builder(last.name, last.attrs))
+        params = {key: first.params[key] for key in WINDOW}
         weight = F._prepare_convolution_weight(weight, data_shape=data.shape, out_shape=first.types[0][0], **params)
         inputs = [data, weight, *(bias or [F._zeros(shape=(params["num_filter"],))])]
         if self.sum is not None:

@@ -145,7 +145,7 @@ class Fusion:
 
     def emit(self, group):
         """The nodes of a group, as one if that is worth it."""
-        if not pays(group):
+        if not pays(group, self.gpu):
             for node in group:
                 self.keep(node)
             return
@@ -177,9 +177,9 @@ def length(node):
     return len(node.inputs) - 1 if "pairwise" in node.op.rules else 1
 
 
-def pays(group):
-    """Whether one pass is faster than one for each node."""
-    return len(group) > 2 or (len(group) == 2 and prod(group[0].types[0][0]) >= LARGE)
+def pays(group, gpu):
+    """Whether one pass is faster than one for each node; on a GPU a launch costs more than most passes."""
+    return len(group) > 2 or (len(group) == 2 and (gpu or prod(group[0].types[0][0]) >= LARGE))
 
 
 def components(batch):

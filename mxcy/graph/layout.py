@@ -1,4 +1,4 @@
-"""Channels last: images stay in the layout that oneDNN computes in from one convolution to the next.
+"""Channels last: images stay in the layout that oneDNN, or cuDNN on tensor cores, computes in.
 
 In a graph an array in another layout is an array of another shape: a convolution of (N, C, H, W) becomes one of
 (N, H, W, C) between two transpositions, and whatever lies between two convolutions and does not care for the order of
@@ -17,27 +17,41 @@ TO_LAST, TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 #: Operators of images that name an axis, and the parameter that does.
 AXIS = {"BatchNorm": "axis", "Concat": "dim", "SliceChannel": "axis", "slice_axis": "axis"}
+#: Operators for each element that no elementwise group takes.
+CASTS = ("Cast", "amp_cast")
 
 
-def channels_last(graph):
+def channels_last(graph, gpu=False):
     """Let convolutions, and what follows them, work on (N, H, W, C).
 
     Parameters
     ----------
     graph : Graph
         With types.
+    gpu : bool
+        Whether the graph is for one.
 
     Returns
     -------
     Graph
         With the same heads in the same layout.
     """
-    if not available() or not any(node.op is not None and node.op.name in CONVOLUTIONS for node in graph.nodes):
+    dtypes = preferring(gpu)
+    if not any(node.op is not None and node.op.name in CONVOLUTIONS and node.types[0][1] in dtypes
+               for node in graph.nodes):
         return graph
-    layouts = Layouts()
+    layouts = Layouts(dtypes, gpu)
     for node in graph.nodes:
         layouts.add(node)
     return Graph([layouts.first(head).entry for head in graph.heads])
+
+
+def preferring(gpu):
+    """The dtypes in which convolutions are fastest with channels last."""
+    if not gpu:
+        return ("float32",) if available() else ()
+    from mxcy.ops.cuda.convolution import preferring_last           # what is for GPUs alone is not imported on others
+    return preferring_last()
 
 
 def moved(value, axes):
@@ -51,7 +65,8 @@ def moved(value, axes):
 class Layouts:
     """The graph that is made, and what each entry of the old one became in it, in one layout or both."""
 
-    def __init__(self):
+    def __init__(self, dtypes, gpu):
+        self.dtypes, self.gpu = dtypes, gpu
         self.firsts, self.lasts = {}, {}
 
     def first(self, entry):
@@ -81,7 +96,8 @@ class Layouts:
                     made = self.pooling(node)
                 elif node.op.name in AXIS:
                     made = self.along_axis(node)
-                elif is_pointwise(node) and all(len(entry.shape) == 4 for entry in node.inputs):
+                elif (is_pointwise(node, self.gpu) and all(len(entry.shape) == 4 for entry in node.inputs)
+                      or node.op.name in CASTS):
                     made = self.call(node, [self.last(entry) for entry in node.inputs], node.params)
         place = self.firsts if made is None else self.lasts
         if made is None:
@@ -108,13 +124,13 @@ class Layouts:
         return (result[0] if isinstance(result, list) else result).entry.node
 
     def convolution(self, node):
-        """Weights stay as they are: oneDNN reorders them to a layout of its own in any case."""
+        """Weights stay as they are: the libraries reorder them to a layout of their own, which costs nothing."""
         params = {**node.params, "layout": "NHWC", "weight_layout": "first"}
         data, weight, *bias = node.inputs
         shape, dtype = node.types[0]
-        if len(params["kernel"]) != 2 or node.params["layout"] == "NHWC" or dtype != "float32" or 0 in shape:
+        if len(params["kernel"]) != 2 or node.params["layout"] == "NHWC" or dtype not in self.dtypes or 0 in shape:
             return None
-        if node.op.name == "Convolution" and not preparable(params, turned(data.shape), turned(shape)):
+        if not self.gpu and node.op.name == "Convolution" and not preparable(params, turned(data.shape), turned(shape)):
             return None
         return self.call(node, [self.last(data), self.first(weight), *map(self.first, bias)], params)
 

@@ -56,7 +56,8 @@ cdef class Prepared:
         for at in self.positions:
             array = <NDArray>arrays[at]
             seen.append((<size_t>array.data, array.chunk.var.writes))
-            foreign = foreign or array.chunk.free != NULL       # memory that others may write without our knowing
+            # Memory that others may write without our knowing; that of a device's pool is its own owner.
+            foreign = foreign or (array.chunk.free != NULL and array.chunk.owner != <void*>array.chunk)
         cdef list outputs = self.outputs                        # other threads may exchange it
         if outputs is None or foreign or seen != self.chunks:
             outputs = run_forward(self.program, [arrays[at] for at in self.positions])

@@ -94,8 +94,10 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     predicts = not grads and not train
     gpu = ctx is not None and ctx.device_type == "gpu"
     device = ctx.device_id if gpu else HOST
-    if not gpu:
-        typed = fuse_convolutions(channels_last(simplify(typed, train))) if predicts else channels_last(typed)
+    if predicts:
+        typed = fuse_convolutions(channels_last(simplify(typed, train), gpu), gpu)
+    else:
+        typed = channels_last(typed, gpu)
     n_outputs = len(typed.heads)
     heads, given, wanted = list(typed.heads), {}, []
     if grads:

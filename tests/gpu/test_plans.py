@@ -36,6 +36,80 @@ def test_prediction(static):
         np.testing.assert_allclose(net(nd.array(x, ctx=gpu)).asnumpy(), eager(nd.array(x)).asnumpy(), rtol=1e-5, atol=1e-6)
 
 
+def residual(seed=0):
+    """A residual block with statistics and weights of all sizes."""
+    class Block(gluon.nn.HybridSequential):
+        def hybrid_forward(self, F, x):
+            return F.relu(x + super().hybrid_forward(F, x))
+
+    net = gluon.nn.HybridSequential()
+    block = Block()
+    for layer in (gluon.nn.Conv2D(8, 3, padding=1, in_channels=8), gluon.nn.BatchNorm(in_channels=8),
+                  gluon.nn.Activation("relu"), gluon.nn.Conv2D(8, 3, padding=1, use_bias=False, in_channels=8),
+                  gluon.nn.BatchNorm(in_channels=8, scale=False)):
+        block.add(layer)
+    for layer in (gluon.nn.Conv2D(8, 3, in_channels=3), block, gluon.nn.MaxPool2D(), gluon.nn.GlobalAvgPool2D(),
+                  gluon.nn.Flatten()):
+        net.add(layer)
+    net.initialize()
+    rng = np.random.default_rng(seed)
+    for name, parameter in net.collect_params().items():
+        low = .5 if name.endswith(("var", "gamma")) else -.5
+        parameter.set_data(nd.array(rng.uniform(low, 1 if low > 0 else .5, parameter.shape)))
+    return net
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float16", 5e-3), ("bfloat16", 4e-2)])
+def test_convolutions_with_batch_norm(dtype, tolerance, calls):
+    """In prediction a convolution takes two launches: itself, and all that follows it."""
+    x = nd.array(np.random.default_rng(0).uniform(-1, 1, (2, 3, 10, 10)))
+    net = residual()
+    expected = net(x).asnumpy()
+    net.cast(dtype)
+    net.collect_params().reset_ctx(gpu)
+    net.hybridize()
+    for _ in range(3):
+        result = net(x.astype(dtype).as_in_context(gpu)).astype("float32").asnumpy()
+        np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    x = x.astype(dtype).as_in_context(gpu)
+    nd.waitall()
+    before = calls("cuLaunchKernel"), calls("cuGraphLaunch")
+    net(x).wait_to_read()
+    if calls("cuGraphLaunch") == before[1]:
+        # Convolutions are the library's; what follows them; poolings; for tensor cores the layout is changed at first.
+        assert calls("cuLaunchKernel") - before[0] <= 3 + 2 + (dtype != "float32")
+    parameter = net[0].bias
+    parameter.set_data(parameter.data() + 1)            # what was computed from it is computed again
+    assert np.abs(net(x).astype("float32").asnumpy() - result).max() > .01
+    with autograd.record():
+        net(x).sum().backward()
+    assert all(np.isfinite(p.grad().astype("float32").asnumpy()).all() for p in net.collect_params().values()
+               if p.grad_req != "null")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_convolutions_in_training(dtype):
+    """The same losses as on the host, in float32, where the layout is another one, too."""
+    losses = []
+    for ctx, kind in ((mx.cpu(), "float32"), (gpu, dtype)):
+        net = residual(1)
+        net.cast(kind)
+        net.collect_params().reset_ctx(ctx)
+        net.hybridize()
+        trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": .05, "multi_precision": kind != "float32"})
+        rng = np.random.default_rng(2)
+        losses.append([])
+        for _ in range(4):
+            x = nd.array(rng.uniform(-1, 1, (4, 3, 10, 10)), ctx=ctx, dtype=kind)
+            with autograd.record():
+                loss = (net(x) ** 2).mean()
+            loss.backward()
+            trainer.step(1)
+            losses[-1].append(float(loss.astype("float32").asnumpy()[0]))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4 if dtype == "float32" else 2e-2)
+    assert losses[0][-1] < losses[0][0]
+
+
 def test_training():
     net, reference = Chain(), Chain()
     net.hybridize()

@@ -41,3 +41,27 @@ def test_what_others_use_stays():
     both = Graph([F.Activation(x + one, act_type="relu").entry])
     made = fuse_convolutions(channels_last(both))
     assert count(made, "_fused_convolution") == 2 and count(made, "elemwise_add", "Activation") == 0
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_on_gpus_batch_norm_goes_into_the_weights(name):
+    graph = NETWORKS[name]()
+    made = fuse_convolutions(graph, gpu=True)
+    assert count(made, "Convolution") == count(graph, "Convolution") and count(made, "BatchNorm") == 0
+    values = arrays(graph)
+    close(interpret(graph, values), interpret(made, values))
+
+
+@pytest.mark.parametrize("layout", ["NCW", "NWC"])
+def test_other_layouts_on_gpus(layout):
+    axis = layout.index("C")
+    shape, window = ((2, 5, 9), (4, 5, 3)) if axis == 1 else ((2, 9, 5), (4, 3, 5))
+    net = Network()
+    x = F.Convolution(net.variable("data", shape), net.variable("weight", window), net.variable("bias", (4,)), kernel=(3,),
+                      num_filter=4, layout=layout)
+    statistics = [net.variable(kind, (4,)) for kind in ("gamma", "beta", "mean", "var")]
+    graph = Graph([F.BatchNorm(x, *statistics, axis=axis - 3, fix_gamma=False).entry])
+    made = fuse_convolutions(graph, gpu=True)
+    assert count(made, "BatchNorm") == 0
+    values = arrays(graph)
+    close(interpret(graph, values), interpret(made, values))

@@ -6,10 +6,11 @@ import mxcy as mx
 from mxcy.graph.build import F, variable
 from mxcy.graph.graph import Entry, Graph, Node
 from mxcy.graph.gradient import gradient
+from mxcy.graph import layout
 from mxcy.graph.interpret import interpret
 from mxcy.graph.layout import channels_last
 from mxcy.ops._onednn import available
-from tests.graph.networks import NETWORKS, arrays, count, residual
+from tests.graph.networks import NETWORKS, Network, arrays, count, residual
 
 needs_onednn = pytest.mark.skipif(not available(), reason="oneDNN is not there")
 
@@ -26,6 +27,27 @@ def test_same_results(name):
     graph = NETWORKS[name]()
     values = arrays(graph)
     close(interpret(graph, values), interpret(channels_last(graph), values))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_results_as_for_gpus(name, monkeypatch):
+    monkeypatch.setattr(layout, "preferring", lambda gpu: ("float32",))
+    graph = NETWORKS[name]()
+    made = channels_last(graph, gpu=True)
+    assert all(node.params["layout"] == "NHWC" for node in made.nodes
+               if node.op is not None and node.op.name == "Convolution")
+    values = arrays(graph)
+    close(interpret(graph, values), interpret(made, values))
+
+
+def test_casts_follow(monkeypatch):
+    """Mixed precision casts between convolutions and what is computed in float32."""
+    monkeypatch.setattr(layout, "preferring", lambda gpu: ("float16",))
+    net = Network("float16")
+    x = F.amp_cast(net.conv(net.variable("data", (2, 4, 8, 8)), 8), dtype="float32")
+    x = net.conv(F.Cast(F.relu(x), dtype="float16"), 8)
+    graph = channels_last(Graph([x.entry]), gpu=True)
+    assert len(moves(graph)) == 2
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -61,8 +61,8 @@ class BatchNorm(HybridBlock):
                                            differentiable=False)
 
     def cast(self, dtype):
-        # statistics of float16 data are kept in float32: they would lose too much
-        super().cast("float32" if dtype_name(dtype) == "float16" else dtype)
+        # statistics of 16-bit data are kept in float32: they would lose too much
+        super().cast("float32" if dtype_name(dtype) in ("float16", "bfloat16") else dtype)
 
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         out = F.BatchNorm(x, gamma, beta, running_mean, running_var, name="fwd", axis=self._axis, eps=self._epsilon,

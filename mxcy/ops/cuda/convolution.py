@@ -75,6 +75,16 @@ class Geometry:
                            NUMPY[dtype].itemsize)
 
 
+def preferring_last():
+    """The dtypes that are computed faster with channels last: cuDNN's tensor cores take no other layout.
+
+    With channels first it writes the images and the result in the other layout beside, at every convolution.
+    """
+    if not _cudnn.available() or not TENSOR_CORES:
+        return ()
+    return ("float16", "bfloat16", "float32") if TF32 else ("float16", "bfloat16")
+
+
 def by_library(g, wanted, data, weight, result, params, scratch, device):
     """The call of cuDNN; None where it is missing, not wanted or cannot do it."""
     dtype = (data, weight, result)[wanted].dtype
