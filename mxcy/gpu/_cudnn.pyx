@@ -13,6 +13,7 @@ from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlopen, dlsym
 from mxcy.engine._thread cimport pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from mxcy.gpu._device cimport MAX_DEVICES, device_start, enter, leave
 from mxcy.gpu._driver cimport address_t, check, cu, handle_t
+from mxcy.gpu._launch cimport Prepared, Routine
 
 import os
 import threading
@@ -130,13 +131,14 @@ cdef struct Plan:
     address_t own                       # workspace, if it needs more than the calls bring
 
 cdef struct Convolution:                # kept for good, since its kernels may be running, or be part of a recording
+    Routine head
+    int device
     Problem problem
     Plan plans[2]                       # for aligned arrays, and for others: made when the first such call comes
 
 cdef struct Call:                       # the arguments of a LibraryCall
     void* tensors[3]
     void* workspace
-    Convolution* convolution
 
 cdef struct Builder:
     int status                          # of the first call that failed; nothing is done from then on
@@ -144,7 +146,7 @@ cdef struct Builder:
 cdef Library library
 cdef Handle[MAX_DEVICES] handles
 cdef int found = -1                     # whether the library is there; -1: nobody asked
-cdef dict known = {}                    # (device, Problem): address of the Convolution, 0: the library cannot do it
+cdef dict known = {}                    # (device, Problem): what `prepare` gives
 _lock = threading.Lock()
 
 
@@ -348,9 +350,8 @@ def prepare(device, bytes problem):
 
     Returns
     -------
-    tuple of int, or None
-        What to give to the call as the last argument, and bytes of workspace; None: this library cannot do it on that
-        device.
+    (Prepared, int) or None
+        The call, which takes the struct Call, and bytes of workspace; None: this library cannot do it on that device.
     """
     cdef Convolution* convolution
     cdef void* properties = NULL
@@ -360,29 +361,29 @@ def prepare(device, bytes problem):
         raise ValueError(f"{len(problem)} bytes; a Problem has {sizeof(Problem)}")
     key = device, problem
     with _lock:
-        address = known.get(key)
-    if address is None:
-        convolution = <Convolution*>calloc(1, sizeof(Convolution))
-        if convolution == NULL:
-            raise MemoryError
-        memcpy(&convolution.problem, <const char*>problem, sizeof(Problem))
-        if isinstance(device, str):
-            text = device.encode()
-            properties = start(&b, PROPERTIES)
-            put(&b, properties, PROPERTIES_TEXT, A_CHAR, len(text), <const char*>text)
-            finish(&b, properties)
-            if b.status:
-                raise MXNetError(f"cuDNN does not take these properties: {library.status_name(b.status).decode()}")
-            build(&convolution.plans[0], &convolution.problem, NULL, properties, ALIGNMENT)
-        else:
-            ready(device)
-            build_there(convolution, device)
-        with _lock:         # of two threads that came with the same at once the first one's stays
-            address = known.setdefault(key, <uintptr_t>convolution if convolution.plans[0].descriptor != NULL else 0)
-    if not address:
-        return None
-    convolution = <Convolution*><uintptr_t>address
-    return address, convolution.plans[0].workspace
+        if key in known:
+            return known[key]
+    convolution = <Convolution*>calloc(1, sizeof(Convolution))
+    if convolution == NULL:
+        raise MemoryError
+    convolution.head.refs, convolution.head.run, convolution.head.free = 1, run, keep
+    prepared = Prepared(<uintptr_t>&convolution.head)
+    memcpy(&convolution.problem, <const char*>problem, sizeof(Problem))
+    if isinstance(device, str):
+        text = device.encode()
+        properties = start(&b, PROPERTIES)
+        put(&b, properties, PROPERTIES_TEXT, A_CHAR, len(text), <const char*>text)
+        finish(&b, properties)
+        if b.status:
+            raise MXNetError(f"cuDNN does not take these properties: {library.status_name(b.status).decode()}")
+        build(&convolution.plans[0], &convolution.problem, NULL, properties, ALIGNMENT)
+    else:
+        convolution.device = device
+        make_handle(device)
+        build_there(convolution, device)
+    plan = (prepared, convolution.plans[0].workspace) if convolution.plans[0].descriptor != NULL else None
+    with _lock:             # of two threads that came with the same at once the first one's stays
+        return known.setdefault(key, plan)
 
 
 cdef int build_there(Convolution* convolution, int device) except -1:
@@ -398,8 +399,8 @@ cdef int build_there(Convolution* convolution, int device) except -1:
     return 0
 
 
-def ready(int device):
-    """Make the library's handle for a device, once; the address of a ``library_t`` that executes plans there."""
+cdef int make_handle(int device) except -1:
+    """Make the library's handle for a device, once."""
     cdef handle_t before
     cdef void* handle = NULL
     cdef Handle* own = &handles[device]
@@ -415,12 +416,16 @@ def ready(int device):
                                  "With MXCY_LIBCUDNN= (empty) mxcy computes convolutions without it.")
             pthread_mutex_init(&own.mutex, NULL)
             own.handle = handle
-    return <uintptr_t>run
+    return 0
 
 
-cdef int choose(Call* call, Plan** plan, void* handle) noexcept nogil:
+cdef void keep(Routine* routine) noexcept nogil:
+    """Nothing is freed; see Convolution."""
+    pass
+
+
+cdef int choose(Convolution* convolution, Call* call, Plan** plan, void* handle) noexcept nogil:
     """The plan for these addresses, and its workspace."""
-    cdef Convolution* convolution = call.convolution
     cdef uintptr_t bits = <uintptr_t>call.tensors[0] | <uintptr_t>call.tensors[1] | <uintptr_t>call.tensors[2]
     cdef bint loose = bits % ALIGNMENT != 0
     cdef int status = 0
@@ -437,15 +442,17 @@ cdef int choose(Call* call, Plan** plan, void* handle) noexcept nogil:
     return status
 
 
-cdef int run(int device, handle_t stream, const void* buffer, char* error, size_t room) noexcept nogil:
+cdef int run(Routine* routine, handle_t stream, const void* buffer, char* error, size_t room) noexcept nogil:
+    cdef Convolution* convolution = <Convolution*>routine
     cdef Call call = (<const Call*>buffer)[0]
+    cdef int device = convolution.device
     cdef Handle* own = &handles[device]
     cdef Builder b = Builder(0)
     cdef Plan* plan
     cdef void* pointers = NULL
     cdef int64_t[3] identities = [0, 1, 2]
     pthread_mutex_lock(&own.mutex)
-    b.status = choose(&call, &plan, own.handle)
+    b.status = choose(convolution, &call, &plan, own.handle)
     if plan.descriptor == NULL:
         pthread_mutex_unlock(&own.mutex)
         snprintf(error, room, b"gpu(%d): cuDNN does not compute this convolution for arrays that do not begin at a "

@@ -19,12 +19,15 @@ cdef struct Patch:                      # what a call puts into a parameter buff
     int at                              # in the buffer
     Py_ssize_t offset                   # from the tensor's address
 
-# A call of a library, of packed arguments: it issues to the stream. 0, or 1 with what went wrong in text.
-ctypedef int (*library_t)(int device, handle_t stream, const void* buffer, char* text, size_t room) noexcept nogil
+cdef struct Routine:                    # of a library, for one device: the head of a struct of whoever prepares it
+    long refs
+    # Issue to the stream, with packed arguments. 0, or 1 with what went wrong in text.
+    int (*run)(Routine* routine, handle_t stream, const void* buffer, char* text, size_t room) noexcept nogil
+    void (*free)(Routine* routine) noexcept nogil
 
 cdef struct Issue:                      # a launch, or a call of a library; with neither, a fill
     handle_t function
-    library_t library
+    Routine* routine
     unsigned grid[3]
     unsigned block[3]
     unsigned shared
@@ -40,6 +43,9 @@ cdef struct Issues:
     int count
     Issue* items
     Py_ssize_t workspace                # bytes
+
+cdef class Prepared:                    # holds one reference
+    cdef Routine* routine
 
 cdef class Recipe:
     cdef Issues* issues

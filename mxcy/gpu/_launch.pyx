@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from mxcy.engine._atomic cimport ACQ_REL, add_long
+from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add_long
 from mxcy.gpu._device cimport device_start, devices, enter, failed, leave, stream_of
 from mxcy.gpu._driver cimport address_t, cu
 
@@ -32,6 +32,28 @@ cdef extern from *:
 cdef void draw_from(const void* run, uint64_t first) noexcept nogil:
     global run_of_draws, first_draw
     run_of_draws, first_draw = run, first
+
+
+cdef class Prepared:
+    """A call of a library, prepared for one device.
+
+    Parameters
+    ----------
+    routine : int
+        The address of a Routine, of which this takes a reference over.
+    """
+
+    def __cinit__(self, uintptr_t routine):
+        self.routine = <Routine*>routine
+
+    def __dealloc__(self):
+        if self.routine != NULL:
+            routine_release(self.routine)
+
+
+cdef void routine_release(Routine* routine) noexcept nogil:
+    if add_long(&routine.refs, -1, ACQ_REL) == 0:
+        routine.free(routine)
 
 
 cdef class Recipe:
@@ -73,7 +95,8 @@ cdef int add_item(Issue* issue, item, int device) except -1:
         issue.size, issue.value = item.nbytes, item.value
     elif isinstance(item, LibraryCall):
         buffer, patches = pack(item.arguments)
-        issue.library, issue.size = <library_t><uintptr_t>item.ready(device), len(buffer)
+        issue.routine, issue.size = (<Prepared?>item.prepared).routine, len(buffer)
+        add_long(&issue.routine.refs, 1, RELAXED)
     else:
         buffer, patches = pack(item.arguments)
         function = item.source
@@ -105,6 +128,8 @@ cdef void issues_release(Issues* issues) noexcept nogil:
     if add_long(&issues.refs, -1, ACQ_REL):
         return
     for i in range(issues.count + 1 if issues.items != NULL else 0):
+        if issues.items[i].routine != NULL:
+            routine_release(issues.items[i].routine)
         free(issues.items[i].buffer)
         free(issues.items[i].patches)
     free(issues.items)
@@ -125,7 +150,7 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
         return failed(issues.device, status, b"launching a kernel", call.error, sizeof(call.error))
     for i in range(issues.count):
         issue = &issues.items[i]
-        memcpy(buffer, issue.buffer, issue.size if issue.function != NULL or issue.library != NULL
+        memcpy(buffer, issue.buffer, issue.size if issue.function != NULL or issue.routine != NULL
                else sizeof(address_t))
         for k in range(issue.n_patches):
             patch = &issue.patches[k]
@@ -146,8 +171,8 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
                 (<void**>place)[0] = devices[issues.device].notice
             else:
                 (<int*>place)[0] = call.train
-        if issue.library != NULL:
-            if issue.library(issues.device, stream, buffer, call.error, sizeof(call.error)):
+        if issue.routine != NULL:
+            if issue.routine.run(issue.routine, stream, buffer, call.error, sizeof(call.error)):
                 leave(issues.device, before)
                 return 1
         elif issue.function == NULL:

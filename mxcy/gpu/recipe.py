@@ -79,11 +79,11 @@ class Fill(NamedTuple):
 class LibraryCall(NamedTuple):
     """A call of a library, which issues something to a stream.
 
-    ``ready``, of the number of a device, gives the address of a function ``library_t`` (mxcy/gpu/_launch.pxd). It gets
-    the arguments as one struct, packed as those of a kernel.
+    ``prepared`` is a `Prepared` (mxcy/gpu/_launch.pxd) for the device, which the recipe keeps. It gets the arguments as
+    one struct, packed as those of a kernel.
     """
 
-    ready: Any
+    prepared: Any
     arguments: tuple
 
 

@@ -30,7 +30,6 @@ DEVICES = {
 
 def plans(properties):
     """Whether the library plans it, for each case, dtype and direction: ``(what, answer)``."""
-    from mxcy.gpu import _cudnn
     from mxcy.gpu.recipe import LibraryCall
     from mxcy.ops.cuda.recipes import launches
     from mxcy.ops.infer import infer
@@ -61,7 +60,7 @@ def plans(properties):
             for called, given, inputs, result in calls:
                 items, _ = launches(called, called.kernel(given), given, [(shape, dtype) for shape in inputs],
                                     [(result, dtype)], properties)
-                planned = any(isinstance(item, LibraryCall) and item.ready is _cudnn.ready for item in items)
+                planned = any(isinstance(item, LibraryCall) for item in items)
                 yield f"{called.name} {inputs} {dtype} {given}", planned
 
 
@@ -70,7 +69,8 @@ def plans(properties):
 def test_every_convolution_is_planned(device):
     # In a process of its own: the libraries would stay in this one, where others ask for them by the same names.
     result = subprocess.run([sys.executable, "-m", "tests.gpu.test_cudnn", device], cwd=CHECKOUT, capture_output=True,
-                            text=True, env={**os.environ, "MXCY_LIBCUDNN": str(real_cudnn())})
+                            text=True, env={**os.environ, "MXCY_LIBCUDNN": str(real_cudnn()),
+                                                            "MXCY_LIBCUBLAS": ""})
     assert result.returncode == 0, result.stdout + result.stderr
     found = json.loads(result.stdout)
     assert len(found) > 100

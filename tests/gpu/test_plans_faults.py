@@ -7,6 +7,7 @@ import pytest
 import mxcy as mx
 from mxcy import autograd, gluon, nd
 from mxcy.gpu import _replay
+from mxcy.gpu._launch import Prepared
 from mxcy.gpu.recipe import LibraryCall
 from mxcy.ops import _slice
 from tests.gpu import standin
@@ -15,6 +16,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not mx.num_gpus(), reason="no 
                                                                             "python -m tests.gpu"),
               pytest.mark.skipif(not _replay.graphs_wanted(), reason="MXNET_ENABLE_CUDA_GRAPHS=0")]
 gpu = mx.gpu(0)
+kept = []                       # what recipes hold
 
 
 @mx.operator.register("test_square_on_gpu")
@@ -78,18 +80,21 @@ def test_faults_of_recordings(libcuda, fault, replayed):
 
 def test_an_operator_that_waits_for_the_device(libcuda, monkeypatch):
     """No stream may be waited for in a recording: the driver ends that, and the whole plan is issued."""
-    library_t = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p,
-                                 ctypes.c_size_t)
     codes, rule = [], _slice.reverse.cuda
 
-    @library_t
-    def wait(device, stream, arguments, text, room):
+    @ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4, ctypes.c_size_t)
+    def wait(routine, stream, arguments, text, room):
         codes.append(libcuda.library.cuStreamSynchronize(ctypes.c_void_p(stream)))
         ctypes.memmove(text, b"no", 3)
         return codes[-1] != 0
 
+    # The struct Routine: a reference of ours and one for Prepared, what it runs, and what frees it, which is never called.
+    routine = (ctypes.c_void_p * 3)(2, ctypes.cast(wait, ctypes.c_void_p), None)
+    prepared = Prepared(ctypes.addressof(routine))
+    kept.append((routine, wait))
+
     def waits(ins, outs, axis):
-        return [*rule(ins, outs, axis), LibraryCall(lambda device: ctypes.cast(wait, ctypes.c_void_p).value, ())]
+        return [*rule(ins, outs, axis), LibraryCall(prepared, ())]
 
     class Waits(Steps):
         def hybrid_forward(self, F, x):

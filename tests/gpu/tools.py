@@ -76,8 +76,9 @@ def build_nvrtc():
 
 
 def build_cublas():
-    """The path of the stand-in for libcublas."""
-    return build([CHECKOUT / "tests/gpu/cublas/cublas.cpp"], "libcublas.so.13", ["-Wl,-soname,libcublas.so.13", "-ldl"])
+    """The path of the stand-in for libcublasLt."""
+    return build(sorted((CHECKOUT / "tests/gpu/cublas").glob("*.cpp")), "libcublasLt-standin.so",
+                 ["-fvisibility=hidden", "-Wl,-soname,libcublasLt-standin.so", "-ldl"])
 
 
 def build_cudnn():

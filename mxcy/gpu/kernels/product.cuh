@@ -154,17 +154,6 @@ template <class T> static inline void join_product(T* c, const sum_t<T>* parts, 
     }
 }
 
-/* Rows that are all alike: what a library adds a product to. */
-template <class T> static inline void repeat_row(T* out, const T* row, int64_t n, int64_t size) {
-    constexpr int count = 16 / sizeof(T);
-    typedef Pack<T, count> P;
-    if (n % count == 0 && (uintptr_t(out) | uintptr_t(row)) % sizeof(P) == 0)
-        for (int64_t i = first_item(); i < size / count; i += grid_step())
-            reinterpret_cast<P*>(out)[i] = reinterpret_cast<const P*>(row)[i % (n / count)];
-    else
-        for (int64_t i = first_item(); i < size; i += grid_step()) out[i] = row[i % n];
-}
-
 /* Rows of a matrix, dense along k, times a few vectors: memory decides, so each row is read once, by `lanes` threads. */
 struct Dots {
     int64_t rows, k, step, batch;
@@ -238,10 +227,6 @@ static inline void product_dots(T* c, const T* matrix, const T* vectors, const T
     }                                                                                                                  \
     extern "C" __global__ void join_parts(T* c, const mxcy::sum_t<T>* parts, int64_t count, int64_t size, int64_t n) { \
         mxcy::join_product<T>(c, parts, count, size, n);                                                               \
-    }
-#define MXCY_REPEAT(T)                                                                                                 \
-    extern "C" __global__ void repeat(T* out, const T* row, int64_t n, int64_t size) {                                 \
-        mxcy::repeat_row<T>(out, row, n, size);                                                                        \
     }
 #define MXCY_DOTS(T, count, lanes)                                                                                     \
     extern "C" __global__ void __launch_bounds__(256) dots(T* c, const T* matrix, const T* vectors, const T* bias,     \

@@ -62,7 +62,7 @@ def add_bias(kind, out, bias, channels, places):
     return launch_kernel(kind, "add_channels", out.size, out, bias, divisor(places), divisor(channels))
 
 
-def forward(g, kind, data, weight, bias, out, scratch):
+def forward(g, kind, data, weight, bias, out, scratch, device):
     """``out`` from ``data``: each image is the product of the weights and its columns."""
     c = Convolution(g, kind, out)
     space = 0 if c.bare else scratch(c.chunk * c.rows * c.positions * c.itemsize)
@@ -71,20 +71,20 @@ def forward(g, kind, data, weight, bias, out, scratch):
         source = data.pointer + first * g.channels * c.places * c.itemsize
         if not c.bare:
             items.append(c.columns(space, source, count, c.rows * c.positions, c.positions))
-        items += multiply(scratch, c.dtype, out.pointer + first * g.filters * c.positions * c.itemsize,
+        items += multiply(scratch, device, c.dtype, out.pointer + first * g.filters * c.positions * c.itemsize,
                           Matrix(weight.pointer, c.rows), Matrix(source if c.bare else space, c.positions), g.filters,
                           c.positions, c.rows, batch=count, shared=True)
     return [*items, add_bias(kind, out, bias, g.filters, c.positions)] if bias else items
 
 
-def backward(g, kind, data, weight, bias, out, scratch):
+def backward(g, kind, data, weight, bias, out, scratch, device):
     """The larger side, ``out``, from the smaller one, ``data``: a gradient, or a deconvolution."""
     c = Convolution(g, kind, out)
     space = 0 if c.bare else scratch(c.chunk * c.rows * c.positions * c.itemsize)
     items = []
     for first, count in c.chunks(c.bare):
         target = out.pointer + first * g.channels * c.places * c.itemsize
-        items += multiply(scratch, c.dtype, target if c.bare else space, Matrix(weight.pointer, c.rows, True),
+        items += multiply(scratch, device, c.dtype, target if c.bare else space, Matrix(weight.pointer, c.rows, True),
                           Matrix(data.pointer + first * g.filters * c.positions * c.itemsize, c.positions), c.rows,
                           c.positions, g.filters, batch=count, shared=True)
         if not c.bare:
@@ -93,7 +93,7 @@ def backward(g, kind, data, weight, bias, out, scratch):
     return [*items, add_bias(kind, out, bias, g.channels, c.places)] if bias and c.bare else items
 
 
-def weights(g, kind, data, grad, weight, scratch):
+def weights(g, kind, data, grad, weight, scratch, device):
     """The gradient of the weights, one product for all images of a chunk: both factors are laid out image by image."""
     c = Convolution(g, kind, weight)
     flat = Convolution(Flat(g), kind, weight)
@@ -104,7 +104,7 @@ def weights(g, kind, data, grad, weight, scratch):
         items += [c.columns(space, data.pointer + first * g.channels * c.places * c.itemsize, count, c.positions, wide),
                   flat.columns(other, grad.pointer + first * g.filters * c.positions * c.itemsize, count, c.positions,
                                wide),
-                  *multiply(scratch, c.dtype, weight.pointer, Matrix(other, wide), Matrix(space, wide, True),
+                  *multiply(scratch, device, c.dtype, weight.pointer, Matrix(other, wide), Matrix(space, wide, True),
                             g.filters, c.rows, wide, add=first > 0)]
     return items
 

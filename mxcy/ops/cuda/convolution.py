@@ -94,8 +94,8 @@ def by_library(g, wanted, data, weight, result, params, scratch, device):
     plan = _cudnn.prepare(device, g.problem(dtype, wanted, params["workspace"] << 20))
     if plan is None:
         return None
-    address, nbytes = plan
-    return LibraryCall(_cudnn.ready, (data, weight, result, scratch(nbytes), address))
+    prepared, nbytes = plan
+    return LibraryCall(prepared, (data, weight, result, scratch(nbytes)))
 
 
 def biases(g, out, given):
@@ -133,7 +133,7 @@ def _(ins, outs, kernel, params, scratch, device):
         return [call, *biases(g, out, ins[2:])]
     if columns.suits(g):
         return columns.forward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
-                               scratch)
+                               scratch, device)
     return [launch(source(c_type(out, kernel, FLOATS)), "forward",
                    tiles(g.filters, g.batch * math.prod(g.out), g.groups), THREADS, g.packed(), data, weight,
                    ins[2] if len(ins) > 2 else 0, out)]
@@ -147,7 +147,7 @@ def _(ins, outs, kernel, params, scratch, device):
         return [call, *biases(g, out, ins[2:])]
     if columns.suits(g):
         return columns.backward(g, c_type(out, kernel, FLOATS), data, weight, ins[2] if len(ins) > 2 else 0, out,
-                                scratch)
+                                scratch, device)
     return [launch(source(c_type(out, kernel, FLOATS)), "backward",
                    tiles(g.channels, g.batch * math.prod(g.data), g.groups), THREADS, g.packed(), data, weight,
                    ins[2] if len(ins) > 2 else 0, out)]
@@ -163,7 +163,7 @@ def _(ins, outs, kernel, params, scratch, device):
         return [call]
     kind = c_type(weight, kernel, FLOATS)
     if columns.suits(g):
-        return columns.weights(g, kind, data, grad, weight, scratch)
+        return columns.weights(g, kind, data, grad, weight, scratch, device)
     width, depth = g.channels * math.prod(g.kernel), g.batch * math.prod(g.out)
     across, down, groups = tiles(g.filters, width, g.groups)
     slices = max(min(-(-depth // (DEPTH * LONGEST)), BLOCKS // (across * down * groups), 65535 // groups), 1)

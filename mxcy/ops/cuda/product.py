@@ -1,4 +1,4 @@
-"""Products of matrices, for all rules that need some: by cuBLAS where it is, else by our own kernels."""
+"""Products of matrices, for all rules that need some: by cuBLASLt where it is, else by our own kernels."""
 import os
 import struct
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mxcy.dtype import NUMPY
-from mxcy.gpu import _cublas
+from mxcy.gpu import _cublas, _product
 from mxcy.gpu.recipe import LibraryCall, Pointer, launch
 from mxcy.ops.cuda.rules import C_TYPES, THREADS, grid
 
@@ -19,9 +19,9 @@ DEPTH = 256                         # elements that one block sums at least
 #: MXNet's variables: whether tensor cores may be used at all, and for float32 numbers, rounded to tf32.
 TENSOR_CORES = os.environ.get("MXNET_CUDA_ALLOW_TENSOR_CORE", "1") != "0"
 TF32 = TENSOR_CORES and os.environ.get("MXNET_CUDA_TENSOR_OP_MATH_ALLOW_CONVERSION", "0") == "1"
-SHORT = 69 - TENSOR_CORES           # CUBLAS_COMPUTE_32F_PEDANTIC, CUBLAS_COMPUTE_32F
-#: How cuBLAS calls the dtypes that it takes, and what it computes them in: cudaDataType_t, cublasComputeType_t.
-LIBRARY = {"float32": (0, 77 if TF32 else 68), "float64": (1, 70), "float16": (2, SHORT), "bfloat16": (14, SHORT)}
+#: The dtypes that cuBLASLt multiplies, and what it computes them in: cudaDataType_t, cublasComputeType_t.
+LIBRARY = {"float32": (0, 77 if TF32 else 68), "float64": (1, 70), "float16": (2, 68), "bfloat16": (14, 68)}
+WHOLE = 16                          # bytes: alignment of whole arrays, as far as the library can make use of it
 
 
 class Matrix(NamedTuple):
@@ -35,13 +35,15 @@ class Matrix(NamedTuple):
     transposed: bool = False
 
 
-def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None, shared=False, add=False):
+def multiply(scratch, device, dtype, c, a, b, m, n, k, *, batch=1, bias=None, shared=False, add=False):
     """What to launch for ``c = a b + bias``, for ``batch`` dense matrices of each kind.
 
     Parameters
     ----------
     scratch : callable
         Gives bytes of the workspace.
+    device : int or None
+        As rules get it.
     dtype : str
         Of all the matrices.
     c : Pointer
@@ -64,22 +66,32 @@ def multiply(scratch, dtype, c, a, b, m, n, k, *, batch=1, bias=None, shared=Fal
         return []
     if k and not shared and not add and (m <= FEW and b.transposed or n <= FEW and not a.transposed):
         return few(dtype, c, a, b, m, n, k, batch, bias)
-    if k and dtype in LIBRARY and max(m, n, k, batch, a.step, b.step) < 1 << 31 and _cublas.available():
-        return by_library(dtype, c, a, b, m, n, k, batch, bias, shared, add)
+    if call := by_library(device, dtype, c, a, b, m, n, k, batch, bias, shared, add):
+        return [call]
     return by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias, shared, add)
 
 
-def by_library(dtype, c, a, b, m, n, k, batch, bias, shared, add):
-    """cuBLAS computes columns first, so it is asked for the transpose: ``c.T = b.T a.T``."""
-    start = []
-    if bias is not None:
-        count = 16 // NUMPY[dtype].itemsize
-        source = f'#include "mxcy/gpu/kernels/product.cuh"\nMXCY_REPEAT({C_TYPES[dtype]})\n'
-        start = [launch(source, "repeat", grid(-(-batch * m * n // count)), THREADS, c, bias, n, batch * m * n)]
-    kind, compute = LIBRARY[dtype]
-    numbers = struct.pack("3q12i", k * n, 0 if shared else m * k, m * n, b.transposed, a.transposed, n, m, k,
-                          b.step, a.step, n, batch, kind, compute, add or bias is not None)
-    return [*start, LibraryCall(_cublas.ready, (c, b.pointer, a.pointer, numbers))]
+def by_library(device, dtype, c, a, b, m, n, k, batch, bias, shared, add):
+    """The call of cuBLASLt; None where it is missing or cannot do it.
+
+    It computes columns first, so it is asked for the transpose: ``c.T = b.T a.T``.
+    """
+    if device is None or not k or dtype not in LIBRARY or not _cublas.available() \
+            or max(m, n, k, batch, a.step, b.step) >= 1 << 31:
+        return None
+    tensor_cores = TENSOR_CORES or dtype == "float64"
+    places = b.pointer, a.pointer, c, bias
+    numbers = k * n, 0 if shared else m * k, m * n, b.transposed, a.transposed, n, m, k, b.step, a.step, batch
+    asked = struct.pack("3q13i5I", *numbers, *LIBRARY[dtype], tensor_cores, bias is not None, add,
+                        NUMPY[dtype].itemsize, *map(alignment, places))
+    prepared = _product.prepare(device, asked)
+    return prepared and LibraryCall(prepared, tuple(place or 0 for place in places))
+
+
+def alignment(place):
+    """That of an address, if the tensor that it lies in is a whole array."""
+    offset = place.offset if place else 0
+    return WHOLE if offset % WHOLE == 0 else offset & -offset
 
 
 def by_tiles(scratch, dtype, c, a, b, m, n, k, batch, bias, shared, add):

@@ -32,10 +32,11 @@ class Layers:
     of h in n; then the outputs of all layers but the last; then, with dropout, the factors they were multiplied by.
     """
 
-    def __init__(self, kernel, data, parameters, out, reserve, params, scratch):
+    def __init__(self, kernel, data, parameters, out, reserve, params, scratch, device):
         c_type(data, kernel, [name for name, code in CODES.items() if code in kernel.dtypes])
         self.params, self.dtype, self.itemsize = params, data.dtype, NUMPY[data.dtype].itemsize
-        self.parameters, self.out, self.reserve, self.scratch = parameters, out, reserve, scratch
+        self.parameters, self.out, self.reserve = parameters, out, reserve
+        self.scratch, self.device = scratch, device
         self.mode, self.count = params["mode"], params["num_layers"]
         self.steps, self.batch, self.features = data.shape
         self.rows, self.hidden = self.steps * self.batch, params["state_size"]
@@ -129,7 +130,7 @@ class Layers:
 
     def multiply(self, c, a, b, m, n, k, batch=1):
         """A product of matrices of this dtype."""
-        return multiply(self.parts, self.dtype, c, a, b, m, n, k, batch=batch)
+        return multiply(self.parts, self.device, self.dtype, c, a, b, m, n, k, batch=batch)
 
     def lengths(self, given):
         """Where the lengths of samples are as 64-bit integers within the steps (0: there are none), and the launch."""
@@ -144,10 +145,10 @@ class Layers:
 
 
 @rule(kernels.rnn)
-def forward(ins, outs, scratch, kernel, params):
+def forward(ins, outs, scratch, device, kernel, params):
     data, parameters, *initial = ins
     out, *finals, reserve = outs
-    s = Layers(kernel, data, parameters, out, reserve, params, scratch)
+    s = Layers(kernel, data, parameters, out, reserve, params, scratch, device)
     length, launches = s.lengths(ins[-1])
     launches += copy(initial[:2 if s.mode == "lstm" else 1], finals)
     x = data.pointer
@@ -203,11 +204,11 @@ def drop(s, layer, x, dropped):
 
 
 @rule(kernels.rnn_backward)
-def backward(ins, outs, scratch, kernel, params):
+def backward(ins, outs, scratch, device, kernel, params):
     states = 2 if params["mode"] == "lstm" else 1
     g_out, *g_states = ins[:1 + states]
     data, parameters, *initial = ins[1 + states:-2]
-    s = Layers(kernel, data, parameters, *ins[-2:], params, scratch)
+    s = Layers(kernel, data, parameters, *ins[-2:], params, scratch, device)
     length, launches = s.lengths(ins[-3])
     launches += copy(g_states, outs[2:])
     given = g_out.pointer                                       # the gradient of this layer's output

@@ -1,176 +1,163 @@
-/* A stand-in for libcublas: the functions that mxcy calls, computed by loops in the order of the stream that the handle
- * has. What NVIDIA's documentation asks of the arguments is checked, and that the matrices lie in memory of the device.
- * The driver, which mxcy opened before, lends the streams.
+/* A stand-in for libcublasLt: the functions that mxcy calls. What NVIDIA's documentation asks of the arguments is checked,
+ * that matrices and workspace lie in memory of the device, and that an algorithm is used for what it was chosen for.
  */
-#include <dlfcn.h>
+#include "product.h"
 
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <deque>
-#include <mutex>
+#include <initializer_list>
 
-#define API extern "C" __attribute__((visibility("default"))) int
+using namespace standin;
 
 namespace {
 
-enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAILED = 13, NOT_SUPPORTED = 15 };
-enum Kind { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
-enum Compute { COMPUTE_32F = 68, COMPUTE_32F_PEDANTIC = 69, COMPUTE_64F = 70, COMPUTE_32F_FAST_TF32 = 77 };
+constexpr size_t SCRATCH = 4096;            // bytes of workspace that a product overwrites
+constexpr size_t VECTOR = 16;               // alignment that the better algorithm needs
+constexpr uint64_t TENSOR_CORES = 0xfe, MAGIC = 0x6d78637947454d4d;
 
-struct Handle {
-    void* stream = nullptr;
-    void* workspace = nullptr;
+struct Handle {};
+
+/* What a choice was made for: cublasLtMatmulAlgo_t has 64 bytes, which nobody else looks into. */
+struct Algorithm {
+    uint64_t magic, product;                // a hash of descriptions
+    uint64_t scratch;
+    uint32_t alignment[5];                  // of A, B, C, D and bias
+    uint32_t better;
+};
+static_assert(sizeof(Algorithm) <= 64);
+
+struct Choice {                             // cublasLtMatmulHeuristicResult_t
+    union {
+        Algorithm algorithm;
+        uint64_t data[8];
+    };
+    size_t workspace;
+    int status;
+    float waves;
+    int reserved[4];
 };
 
-struct Matrix {                 // column-major
-    const char* data;
-    bool transposed;
-    int64_t rows, columns, ld, step;        // as it lies in memory
-
-    int64_t index(int64_t batch, int64_t row, int64_t column) const {
-        return batch * step + (transposed ? column + row * ld : row + column * ld);
-    }
-};
-
-struct Product {
-    Matrix a, b, c;
-    int m, n, k, batch, kind;
-    double alpha, beta;
-};
-
-template <class F> F driver(const char* name) { return reinterpret_cast<F>(dlsym(RTLD_DEFAULT, name)); }
-
-int refuse(const char* why) {
-    fprintf(stderr, "stand-in for cuBLAS: %s\n", why);
-    return INVALID_VALUE;
+uint64_t hash(const Operation& x, const Layout& a, const Layout& b, const Layout& c) {
+    uint64_t code = 1469598103934665603u;
+    auto mix = [&](uint64_t value) { code = (code ^ value) * 1099511628211u; };
+    for (int value : {x.compute, x.scale, int(x.transpose_a), int(x.transpose_b), int(x.epilogue)}) mix(value);
+    for (const Layout* y : {&a, &b, &c})
+        for (uint64_t value : {uint64_t(y->kind), y->rows, y->columns, uint64_t(y->ld), uint64_t(y->count), uint64_t(y->step)})
+            mix(value);
+    return code;
 }
 
-size_t size_of(int kind) { return kind == R_64F ? 8 : kind == R_32F ? 4 : 2; }
-
-float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
+uint32_t alignment_of(const void* address) {
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    return at % 256 ? at & -at : 256;
 }
 
-double load(const char* at, int kind) {
-    uint16_t bits;
-    float single;
-    double value;
-    switch (kind) {
-        case R_64F: memcpy(&value, at, 8); return value;
-        case R_32F: memcpy(&single, at, 4); return single;
-        case R_16BF: memcpy(&bits, at, 2); return float_of(uint32_t(bits) << 16);
-    }
-    _Float16 half;
-    memcpy(&half, at, 2);
-    return double(half);
+/* Whether these make a product; c is D's layout, too. */
+int check(const Operation& x, const Layout& a, const Layout& b, const Layout& c) {
+    if (a.kind != b.kind || a.kind != c.kind) return NOT_SUPPORTED;
+    const bool wide = a.kind == R_64F;
+    if (a.kind != R_64F && a.kind != R_32F && a.kind != R_16F && a.kind != R_16BF) return NOT_SUPPORTED;
+    if (x.scale != (wide ? R_64F : R_32F)) return NOT_SUPPORTED;
+    if (wide ? x.compute != COMPUTE_64F : x.compute != COMPUTE_32F && (x.compute != COMPUTE_32F_FAST_TF32 || a.kind != R_32F))
+        return NOT_SUPPORTED;
+    if (x.transpose_a < 0 || x.transpose_a > 1 || x.transpose_b < 0 || x.transpose_b > 1) return refuse("no such transposition");
+    if (x.epilogue != PLAIN && x.epilogue != BIAS) return refuse("an epilogue that this stand-in does not know");
+    const uint64_t m = x.transpose_a ? a.columns : a.rows, k = x.transpose_a ? a.rows : a.columns;
+    const uint64_t n = x.transpose_b ? b.rows : b.columns, depth = x.transpose_b ? b.columns : b.rows;
+    if (k != depth || c.rows != m || c.columns != n) return refuse("the sizes of the matrices do not fit together");
+    if (!m || !n || !k) return refuse("a matrix is empty");
+    if (a.count != b.count || a.count != c.count || a.count < 1) return refuse("the batches do not have the same size");
+    for (const Layout* y : {&a, &b, &c})
+        if (y->ld < int64_t(y->rows)) return refuse("a leading dimension is less than the rows");
+    if (c.count > 1 && c.step < int64_t((c.columns - 1) * c.ld + c.rows)) return refuse("results of a batch overlap");
+    return SUCCESS;
 }
 
-void store(char* at, int kind, double value) {
-    const float single = float(value);
-    if (kind == R_64F) memcpy(at, &value, 8);
-    else if (kind == R_32F) memcpy(at, &single, 4);
-    else if (kind == R_16F) {
-        const _Float16 half = _Float16(single);
-        memcpy(at, &half, 2);
-    } else {
-        uint32_t bits;
-        memcpy(&bits, &single, 4);
-        const uint16_t high = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        memcpy(at, &high, 2);
-    }
-}
-
-/* Kept for good: a recording may run it again. */
-Product* keep(const Product& product) {
-    static auto& lock = *new std::mutex;
-    static auto& all = *new std::deque<Product>;
-    std::lock_guard<std::mutex> guard(lock);
-    all.push_back(product);
-    return &all.back();
-}
-
-void run(void* data) {
-    const auto p = static_cast<const Product*>(data);
-    const size_t size = size_of(p->kind);
-    for (int64_t batch = 0; batch < p->batch; batch++)
-        for (int64_t j = 0; j < p->n; j++)
-            for (int64_t i = 0; i < p->m; i++) {
-                double sum = 0;
-                for (int64_t l = 0; l < p->k; l++)
-                    sum += load(p->a.data + p->a.index(batch, i, l) * size, p->kind)
-                           * load(p->b.data + p->b.index(batch, l, j) * size, p->kind);
-                char* out = const_cast<char*>(p->c.data) + p->c.index(batch, i, j) * size;
-                store(out, p->kind, p->alpha * sum + (p->beta ? p->beta * load(out, p->kind) : 0));
-            }
-}
-
-/* Whether all of a matrix, or batch, lies in one allocation of the device. */
-bool inside(const Matrix& x, int batch, int kind) {
-    static auto range = driver<int (*)(unsigned long long*, size_t*, unsigned long long)>("cuMemGetAddressRange_v2");
-    const auto at = reinterpret_cast<unsigned long long>(x.data);
-    unsigned long long begin;
-    size_t nbytes;
-    const size_t last = ((batch - 1) * x.step + (x.columns - 1) * x.ld + x.rows) * size_of(kind);
-    return range(&begin, &nbytes, at) == 0 && at + last <= begin + nbytes;
+double number(const void* at, int scale) {
+    if (scale == R_64F) return *static_cast<const double*>(at);
+    return *static_cast<const float*>(at);
 }
 
 }  // namespace
 
-API cublasCreate_v2(void** handle) {
+API cublasLtCreate(void** handle) {
+    if (const int status = injected("cublasLtCreate")) return status;
     *handle = new Handle;
     return SUCCESS;
 }
 
-API cublasSetStream_v2(void* handle, void* stream) {
-    *static_cast<Handle*>(handle) = {stream, nullptr};          // the workspace is that of the library again
-    return SUCCESS;
-}
-
-API cublasSetWorkspace_v2(void* handle, void* workspace, size_t) {
-    if (reinterpret_cast<uintptr_t>(workspace) % 256) return refuse("a workspace must be aligned to 256 bytes");
-    static_cast<Handle*>(handle)->workspace = workspace;
-    return SUCCESS;
-}
-
-extern "C" __attribute__((visibility("default"))) const char* cublasGetStatusName(int status) {
+EXPORT const char* cublasLtGetStatusName(int status) {
     switch (status) {
         case SUCCESS: return "CUBLAS_STATUS_SUCCESS";
         case NOT_INITIALIZED: return "CUBLAS_STATUS_NOT_INITIALIZED";
         case INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
         case EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
+        case INTERNAL_ERROR: return "CUBLAS_STATUS_INTERNAL_ERROR";
         case NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
     }
     return "an unknown status";
 }
 
-API cublasGemmStridedBatchedEx(void* handle, int transpose_a, int transpose_b, int m, int n, int k, const void* alpha,
-                               const void* a, int a_kind, int lda, long long a_step, const void* b, int b_kind, int ldb,
-                               long long b_step, const void* beta, void* c, int c_kind, int ldc, long long c_step,
-                               int batch, int compute, int) {
+API cublasLtMatmulAlgoGetHeuristic(void* handle, void* operation, void* a, void* b, void* c, void* d, void* preference,
+                                   int wanted, Choice* choices, int* found) {
+    if (const int status = injected("cublasLtMatmulAlgoGetHeuristic")) return status;
     if (!handle) return NOT_INITIALIZED;
-    if (!static_cast<Handle*>(handle)->workspace) return refuse("no workspace: the call could not be recorded in a graph");
-    if (m < 0 || n < 0 || k < 0 || batch < 0) return refuse("a size is negative");
-    if (transpose_a < 0 || transpose_a > 1 || transpose_b < 0 || transpose_b > 1) return refuse("no such transposition");
-    if (a_kind != b_kind || a_kind != c_kind) return NOT_SUPPORTED;
-    const bool wide = compute == COMPUTE_64F, single = compute == COMPUTE_32F || compute == COMPUTE_32F_PEDANTIC;
-    if (wide != (a_kind == R_64F) || (!wide && !single && (compute != COMPUTE_32F_FAST_TF32 || a_kind != R_32F))
-        || (a_kind != R_64F && a_kind != R_32F && a_kind != R_16F && a_kind != R_16BF))
-        return NOT_SUPPORTED;
-    const int a_rows = transpose_a ? k : m, b_rows = transpose_b ? n : k;
-    if (lda < (a_rows > 1 ? a_rows : 1)) return refuse("lda is less than the rows of A");
-    if (ldb < (b_rows > 1 ? b_rows : 1)) return refuse("ldb is less than the rows of B");
-    if (ldc < (m > 1 ? m : 1)) return refuse("ldc is less than the rows of C");
-    if (!m || !n || !batch) return SUCCESS;
-    auto number = [wide](const void* x) { return wide ? *static_cast<const double*>(x) : *static_cast<const float*>(x); };
-    const Product product{
-        {static_cast<const char*>(a), bool(transpose_a), a_rows, transpose_a ? m : k, lda, a_step},
-        {static_cast<const char*>(b), bool(transpose_b), b_rows, transpose_b ? k : n, ldb, b_step},
-        {static_cast<const char*>(c), false, m, n, ldc, c_step}, m, n, k, batch, c_kind, number(alpha), number(beta)};
-    for (const Matrix* matrix : {&product.a, &product.b, &product.c})
-        if (!inside(*matrix, batch, c_kind)) return refuse("a matrix does not lie in memory of the device");
-    static auto launch = driver<int (*)(void*, void (*)(void*), void*)>("cuLaunchHostFunc");
-    return launch(static_cast<Handle*>(handle)->stream, run, keep(product)) ? EXECUTION_FAILED : SUCCESS;
+    if (wanted < 1) return refuse("no algorithm is asked for");
+    if (c != d) return refuse("this stand-in wants C to be described as D is");
+    const auto& x = *static_cast<const Operation*>(operation);
+    const auto& prefers = *static_cast<const Preference*>(preference);
+    const auto& a_layout = *static_cast<const Layout*>(a);
+    const auto& b_layout = *static_cast<const Layout*>(b);
+    const auto& c_layout = *static_cast<const Layout*>(c);
+    *found = 0;
+    if (const int status = check(x, a_layout, b_layout, c_layout)) return status;
+    if (prefers.workspace < SCRATCH) return SUCCESS;
+    if (!(prefers.implementations & TENSOR_CORES) && c_layout.kind != R_32F) return SUCCESS;
+    Algorithm algorithm{MAGIC, hash(x, a_layout, b_layout, c_layout), SCRATCH, {}, 1};
+    for (int i = 0; i < 5; i++) {
+        if (i < 4) algorithm.alignment[i] = prefers.alignment[i];
+        else algorithm.alignment[i] = x.epilogue == BIAS ? alignment_of(x.bias) : 1;
+        if (i < 4 && algorithm.alignment[i] < VECTOR) algorithm.better = 0;
+    }
+    choices[0] = {};
+    choices[0].algorithm = algorithm;
+    choices[0].workspace = SCRATCH;
+    *found = 1;
+    return SUCCESS;
+}
+
+API cublasLtMatmul(void* handle, void* operation, const void* alpha, const void* a, void* a_layout, const void* b,
+                   void* b_layout, const void* beta, const void* c, void* c_layout, void* d, void* d_layout,
+                   const Algorithm* algorithm, void* workspace, size_t nbytes, void* stream) {
+    if (const int status = injected("cublasLtMatmul")) return status;
+    if (!handle) return NOT_INITIALIZED;
+    const auto& x = *static_cast<const Operation*>(operation);
+    auto matrix = [](const void* data, const void* layout, bool transposed) {
+        return Matrix{*static_cast<const Layout*>(layout), static_cast<char*>(const_cast<void*>(data)), transposed};
+    };
+    Product product{matrix(a, a_layout, x.transpose_a), matrix(b, b_layout, x.transpose_b), matrix(c, c_layout, false),
+                    matrix(d, d_layout, false), 0, 0, 0, number(alpha, x.scale), number(beta, x.scale), nullptr,
+                    static_cast<char*>(workspace), algorithm->scratch};
+    const Layout& out = product.d.layout;
+    if (const int status = check(x, product.a.layout, product.b.layout, out)) return status;
+    if (c_layout != d_layout || c != d) return refuse("this stand-in wants C to be D");
+    if (algorithm->magic != MAGIC) return refuse("that is no algorithm");
+    if (algorithm->product != hash(x, product.a.layout, product.b.layout, out))
+        return refuse("the algorithm was chosen for another product");
+    if (nbytes < algorithm->scratch || !inside(workspace, nbytes)) return refuse("the workspace is too small");
+    if (alignment_of(workspace) < 256) return refuse("a workspace must be aligned to 256 bytes");
+    product.m = out.rows, product.n = out.columns;
+    product.k = x.transpose_a ? product.a.layout.rows : product.a.layout.columns;
+    const void* addresses[] = {a, b, c, d, x.epilogue == BIAS ? x.bias : nullptr};
+    for (int i = 0; i < 5; i++)
+        if (alignment_of(addresses[i]) < algorithm->alignment[i]) return refuse("an address is less aligned than was claimed");
+    for (const Matrix* y : {&product.a, &product.b, &product.d})
+        if (!inside(y->data, y->layout.extent())) return refuse("a matrix does not lie in memory of the device");
+    if (x.epilogue == BIAS) {
+        product.bias = static_cast<const char*>(x.bias);
+        if (!product.bias || !inside(product.bias, product.m * size_of(out.kind)))
+            return refuse("a bias does not lie in memory of the device");
+        count("with a bias");
+    }
+    count("products");
+    if (algorithm->better) count("by the better algorithm");
+    return issue(product, stream);
 }
