@@ -20,7 +20,7 @@ FUSED = lookup("_fused_pointwise")
 LARGE = 4096
 
 
-def fuse_pointwise(graph, boundary=frozenset(), gpu=False):
+def fuse_pointwise(graph, boundary=frozenset()):
     """Put elementwise nodes together.
 
     Parameters
@@ -29,18 +29,16 @@ def fuse_pointwise(graph, boundary=frozenset(), gpu=False):
         With types.
     boundary : set of Node
         The nodes of the forward pass: what the first outputs depend on. No group has nodes on both sides.
-    gpu : bool
-        Whether the graph is for one.
 
     Returns
     -------
     Graph
     """
-    return Fusion(graph, boundary, gpu).run()
+    return Fusion(graph, boundary).run()
 
 
-def is_pointwise(node, gpu=False):
-    """Whether a step of a program can do what the node does; on a GPU, from the text of its operation."""
+def is_pointwise(node):
+    """Whether a step of a program can do what the node does."""
     op = node.op
     if op is None or op.cpu is None or len(node.types) != 1 or node.after or node.subgraphs or 0 in node.types[0][0]:
         return False
@@ -52,7 +50,7 @@ def is_pointwise(node, gpu=False):
     if "pairwise" in op.rules:
         return len(inputs) > 1 and all(entry.shape == shape for entry in inputs)
     kernel = op.kernel(node.params)
-    return kernel.arrays == len(inputs) and CODES[dtype] in kernel.tiles and not (gpu and kernel.functor is None) \
+    return kernel.arrays == len(inputs) and CODES[dtype] in kernel.tiles \
         and (kernel.broadcasts or all(entry.shape == shape for entry in inputs))
 
 
@@ -65,8 +63,8 @@ def order_of(node):
 class Fusion:
     """One run of the pass."""
 
-    def __init__(self, graph, boundary, gpu):
-        self.graph, self.boundary, self.gpu = graph, boundary, gpu
+    def __init__(self, graph, boundary):
+        self.graph, self.boundary = graph, boundary
         self.users = graph.users()
         for entry in (*graph.heads, *(Entry(before, 0) for node in graph.nodes for before in node.after)):
             self.users.setdefault(entry, []).append((None, 0))
@@ -78,7 +76,7 @@ class Fusion:
         """The new graph."""
         for side in (True, False):              # the whole forward pass first, so that backward cannot tear it apart
             nodes = [node for node in self.graph.nodes if (node in self.boundary) == side]
-            self.waiting = {node for node in nodes if is_pointwise(node, self.gpu)}
+            self.waiting = {node for node in nodes if is_pointwise(node)}
             others = [node for node in nodes if node not in self.waiting]
             for node in others:
                 self.release(preceding(node))

@@ -10,15 +10,13 @@ from mxcy.ops.convolution import channel_axis
 __all__ = ["split_bias"]
 
 
-def split_bias(graph, gpu=False):
+def split_bias(graph):
     """Make sums of products and biases, where `fuse_pointwise` will find something to join them with.
 
     Parameters
     ----------
     graph : Graph
         With types.
-    gpu : bool
-        Whether the graph is for one.
 
     Returns
     -------
@@ -34,7 +32,7 @@ def split_bias(graph, gpu=False):
         if node.types[0][1] not in ("float32", "float64") if dense else not gpu:
             return None                         # in 16 bits the product would be rounded before the bias is added
         after = [user for user, _ in users.get(Entry(node, 0), ())]
-        if not after or not all(is_pointwise(user, gpu) and user.types == node.types for user in after):
+        if not after or not all(is_pointwise(user) and user.types == node.types for user in after):
             return None
         F = Builder(node.name, {key: text for key, text in node.attrs.items() if key.startswith("__")})
         data, weight, bias = (Value(entry, F) for entry in inputs)

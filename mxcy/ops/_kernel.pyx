@@ -39,10 +39,13 @@ cdef class Kernel:
         Address of a ``tile_t`` by dtype number, for what the kernel does to ``arity`` inputs of one shape and dtype.
     arity : int
         Number of inputs of the tiles; 0: the kernel has none.
+    functor : tuple of str, optional
+        With tiles, what they are made of, for the compiler of a GPU: the header and the class template.
     """
 
     def __init__(self, str name, dict table, *, pack=None, uintptr_t workspace=0, bint inplace=False,
-                 bint parallel=False, double cost=1.0, int dispatch=0, uintptr_t flops=0, dict tiles=None, int arity=0):
+                 bint parallel=False, double cost=1.0, int dispatch=0, uintptr_t flops=0, dict tiles=None, int arity=0,
+                 functor=None):
         memset(&self.info, 0, sizeof(KernelInfo))
         self.name, self.pack, self.inplace, self.parallel = name, pack, inplace, parallel
         self.info.dispatch = dispatch
@@ -50,7 +53,9 @@ cdef class Kernel:
         self.info.flops = <flops_t>flops
         self.info.cost = cost
         self.info.scalar_slot = -1
-        self.info.arity = arity
+        self.info.arity, self.functor = arity, functor
+        if arity and functor is None:
+            raise ValueError(f"{name}: tiles without the functor that they are made of")
         cdef int dtype
         for dtype, address in table.items():
             self.info.table[dtype] = <kernel_t><uintptr_t>address
@@ -70,13 +75,13 @@ cdef class Kernel:
         """A Kernel that applies a tile function to tensors that broadcast to the output's shape.
 
         ``tiles`` holds the address of a ``tile_t`` by dtype number; 16-bit floats go through the float32 tile.
-        ``functor``: the header and the class template that the tiles are made of, for the compiler of a GPU.
         """
-        cdef Kernel kernel = Kernel(name, {}, pack=pack, inplace=True, parallel=True, cost=cost, tiles=tiles, arity=arity)
+        cdef Kernel kernel = Kernel(name, {}, pack=pack, inplace=True, parallel=True, cost=cost, tiles=tiles, arity=arity,
+                                    functor=functor)
         cdef int dtype
         if arity > MAX_ARITY:
             raise ValueError(f"{name}: arity {arity} is above {MAX_ARITY}")
-        kernel.info.scalar_slot, kernel.functor = scalar_slot, functor
+        kernel.info.scalar_slot = scalar_slot
         for dtype in tiles:
             kernel.info.table[dtype] = run_elementwise
         if kernel.info.tiles[<int>FLOAT32] != NULL:

@@ -45,6 +45,7 @@ cdef int where_kernel(const Tensor* inputs, Tensor* outputs, Call* call) noexcep
 
 where = Kernel("where", dict.fromkeys((FLOAT32, FLOAT64, FLOAT16, BFLOAT16, UINT8, INT8, INT32, INT64, BOOL),
                                       <uintptr_t><kernel_t>where_kernel), parallel=True, cost=.2, dispatch=1, arity=3,
+               functor=("mxcy/ops/select.h", "where_op"),
                tiles={dtype: <uintptr_t>where_tile(dtype) for dtype in (FLOAT32, FLOAT64, UINT8, INT8, INT32, INT64, BOOL)})
 
 ctypedef fused number:

@@ -8,6 +8,13 @@
 
 namespace mxcy {
 
+/* One element; NaN is true. */
+template <class T> struct where_op {
+    where_op(const void*) {}
+    T operator()(T condition, T x, T y) const { return condition != 0 ? x : y; }
+};
+
+#ifndef __CUDACC__
 struct Half {};                                            // a 16-bit float: zero but for the sign
 
 template <class C> static inline bool holds(const void* condition, ptrdiff_t i) {
@@ -17,7 +24,6 @@ template <> inline bool holds<Half>(const void* condition, ptrdiff_t i) {
     return (static_cast<const uint16_t*>(condition)[i] & 0x7fff) != 0;
 }
 
-#ifndef __CUDACC__
 template <class C, class T>
 static void select(void* out, const void* condition, const void* x, const void* y, ptrdiff_t n) {
     T* result = static_cast<T*>(out);
@@ -53,20 +59,7 @@ static void select_any(void* out, const void* condition, int dtype, const void* 
 }
 
 /* The same as a tile, where the condition has the dtype of the arrays; NULL for 16-bit floats. */
-template <class T> static void select_tile(void* out, const void* const* inputs, ptrdiff_t n, const void*) {
-    select<T, T>(out, inputs[0], inputs[1], inputs[2], n);
-}
-
-static Tile where_tile(int dtype) {
-    switch (dtype) {
-        case 0: return select_tile<float>;
-        case 1: return select_tile<double>;
-        case 4: return select_tile<int32_t>;
-        case 6: return select_tile<int64_t>;
-        case 3: case 5: case 7: return select_tile<uint8_t>;
-    }
-    return nullptr;
-}
+static Tile where_tile(int dtype) { return tile_of<where_op, 3>(dtype); }
 
 static bool is_true(const void* condition, int dtype, ptrdiff_t i) {
     uint8_t yes = 1, no = 0, result;

@@ -67,7 +67,17 @@ def test_numbers_are_not_in_the_text():
     assert len(texts) == 1
 
 
-def test_an_operation_without_a_text():
-    program = Program(3, (step("where", 0, 1, 2),), (3,))
-    with pytest.raises(MXNetTypeError, match="where does not take float32 on a GPU"):
-        fused(program, [nd.ones((3,), ctx=gpu)] * 3)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int32", "int8", "uint8"])
+def test_choices(dtype):
+    """NaN and what is less than the least normal number are true; -0 is not."""
+    program = Program(3, (step("where", 0, 1, 2), step("elemwise_add", 3, 1)), (4, 3))
+    condition, x, y = (np.random.default_rng(i).integers(0, 3, (7, 33)).astype(float) for i in range(3))
+    if "float" in dtype:
+        condition[:4, 0] = np.nan, -0., -1e-7, np.inf
+    check(program, [condition, x, y], dtype)
+
+
+def test_an_operation_that_lacks_a_dtype():
+    program = Program(2, (step("elemwise_add", 0, 1),), (2,))
+    with pytest.raises(MXNetTypeError, match="elemwise_add does not take bool on a GPU"):
+        fused(program, [nd.ones((3,), ctx=gpu, dtype="bool")] * 2)

@@ -78,11 +78,6 @@ def cast():
                 f"{{ y[0] = mxcy::convert_one<{to}>(x[0]); }}" for to in [*ALL, "bool"] for origin in ALL)
 
 
-def select():
-    yield from (f'extern "C" __global__ void holds_{name}(bool* y, const void* x) {{ y[0] = mxcy::holds<{dtype}>(x, threadIdx.x); }}'
-                for name, dtype in [*((dtype, dtype) for dtype in ALL), ("half", "mxcy::Half")])
-
-
 def random():
     yield ('extern "C" __global__ void draw(double* out, int kind, uint64_t seed, uint64_t stream, double a, double b) { '
            "mxcy_random::Draws draws(seed, stream, threadIdx.x); out[threadIdx.x] = mxcy_random::draw(kind, draws, a, b); }")
@@ -92,7 +87,7 @@ def random():
 
 KERNELS = {
     "unary": unary, "binary": binary, "activation": activation, "update": update, "reduce": reduce, "argreduce": argreduce,
-    "cast": cast, "select": select, "random": random,
+    "cast": cast, "select": lambda: elementwise(["where"], ALL, 3), "random": random,
     "philox": lambda: ['extern "C" __global__ void philox(uint32_t* out, uint64_t seed, uint64_t stream) '
                        "{ philox_block(out + 4 * threadIdx.x, seed, stream, threadIdx.x); }"],
     "half": lambda: ['extern "C" __global__ void half(uint16_t* out, float* y, const uint16_t* x) { y[0] = mxcy_half_one(x[0]); '

@@ -32,4 +32,4 @@ def test_rules_name_what_there_is(kernel):
         pytest.skip("no rule")
     common = set.intersection(*(set(REGISTRY[name].params) for name in kernels()[kernel]))
     wanted = {p.name for p in inspect.signature(rule).parameters.values() if p.default is p.empty}
-    assert wanted <= {"ins", "outs", "kernel", "params", "scratch"} | common
+    assert wanted <= {"ins", "outs", "kernel", "params", "scratch", "device"} | common

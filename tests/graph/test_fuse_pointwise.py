@@ -166,6 +166,13 @@ def test_small_pairs_are_left_alone(monkeypatch):
     assert operators(fuse_pointwise(Graph([F.tanh(a * 2. + 1.).entry]))) == ["_fused_pointwise"]
 
 
+def test_choices_join():
+    a = variable("a", (4, 3))
+    graph = Graph([F.where(a > 0., a * 2., F.tanh(a)).entry])
+    assert operators(fuse_pointwise(graph)) == ["_fused_pointwise"]
+    same_result(graph, fuse_pointwise(graph))
+
+
 def test_entries_are_those_of_the_new_graph():
     a = variable("a", (4, 3))
     graph = Graph([(F.tanh(a) + 1.).entry])

@@ -19,7 +19,7 @@ def fused(ins, outs, program):
     out, program = outs[0], parse(program)
     for op, _, _, params in program.steps:
         kernel = op.kernel(params)
-        if kernel.functor is None or CODES[out.dtype] not in kernel.tiles:
+        if CODES[out.dtype] not in kernel.tiles:
             raise MXNetTypeError(f"_fused_pointwise: {op.name} does not take {out.dtype} on a GPU")
     text, constants = steps(program)
     axes = walk([array.shape for array in ins], out.shape) or [(1, (0,) * len(ins))]
