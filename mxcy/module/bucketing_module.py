@@ -59,6 +59,14 @@ class BucketingModule(BaseModule):
         symbol, data_names, label_names = self._symbol_of(bucket_key)
         return Module(symbol, data_names, label_names, **self._options)
 
+    def _like(self, convert, arg_params, aux_params):
+        """A module, not bound yet, with other symbols and other parameters."""
+        def sym_gen(bucket_key):
+            symbol, data_names, label_names = self._symbol_of(bucket_key)
+            return convert(symbol), data_names, label_names
+        return BucketingModule.load_dict(None, sym_gen, self._default_bucket_key, arg_params, aux_params,
+                                         **self._options)
+
     @property
     def _default(self):
         """The module that owns the parameters."""

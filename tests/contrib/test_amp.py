@@ -1,4 +1,5 @@
 """Mixed precision: what each operator computes in, eagerly, in plans and in converted symbols; loss scaling."""
+import contextlib
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ from mxcy.contrib import amp
 from mxcy.contrib.amp.loss_scaler import LossScaler
 from mxcy.dtype import dtype_name
 from mxcy.imperative._invoke import get_precision, set_precision
-from mxcy.ops.operator import REGISTRY
+from mxcy.ops.operator import REGISTRY, call_rule
 from mxcy.ops.precision import CONDITIONAL, FLOAT32, KEPT, LOSS_OUTPUTS, LOW, Precision
 
 LOW_DTYPES = ("float16", "bfloat16")
@@ -56,6 +57,20 @@ def test_every_operator_is_in_one_list(dtype):
     assert ("Activation", "act_type", ["softrelu"]) in amp.list_conditional_fp32_ops(dtype)
     assert "SoftmaxOutput" in amp.list_loss_output_functions(dtype)
     assert amp.list_fp16_ops() == amp.list_lp16_ops("float16")
+
+
+@pytest.mark.parametrize("dtype", LOW_DTYPES)
+def test_inputs_that_stay_float32(dtype):
+    """The rules of types say the same."""
+    found, precision = {}, Precision(dtype)
+    for op in REGISTRY.values():
+        if "data" in op.inputs and "infer_type" in op.rules and op.name not in precision.float32:
+            with contextlib.suppress(Exception):                    # a rule that needs more to be known
+                dtypes = call_rule(op.rules["infer_type"], {"data": dtype})
+                if isinstance(dtypes, dict) and "float32" in [dtypes.get(key) for key in op.inputs]:
+                    found[op.name] = [key if dtypes.get(key) == "float32" else "" for key in op.inputs]
+    assert amp.list_lp16_use_fp32_params(dtype) == found
+    assert found["BatchNorm"] == ["", "gamma", "beta", "moving_mean", "moving_var"]
 
 
 def test_given_lists():
@@ -535,6 +550,85 @@ def test_convert_model(optional, tmp_path):
     assert_allclose(run(loaded, given).asnumpy(), run(symbol, given).asnumpy(), atol=.02)
     with pytest.raises(TypeError, match="arg_params is list"):
         amp.convert_model(symbol, [], {})
+
+
+def bucket(length, other_use=False):
+    """Steps that share their weights; the longest bucket has the names of all nodes."""
+    data, state = mx.sym.var("data"), mx.sym.zeros((2, 4))
+    weight, bias = mx.sym.var("weight"), mx.sym.var("bias")
+    for i, step in enumerate(mx.sym.split(data, axis=1, num_outputs=length, squeeze_axis=True)):
+        step = mx.sym.concat(step, state, dim=1)
+        state = mx.sym.tanh(mx.sym.FullyConnected(step, weight, bias, num_hidden=4, name=f"step{i}"))
+    if other_use:
+        state = mx.sym.broadcast_add(state, mx.sym.sum(mx.sym.exp(weight)))
+    return mx.sym.SoftmaxOutput(mx.sym.BatchNorm(state, name="norm"), name="softmax"), ("data",), ("softmax_label",)
+
+
+def bucket_batch(length):
+    x = normal(2, length, 3, seed=length)
+    return mx.io.DataBatch([x], [nd.array([1, 2])], bucket_key=length, provide_data=[("data", x.shape)],
+                           provide_label=[("softmax_label", (2,))])
+
+
+@pytest.mark.parametrize("dtype", LOW_DTYPES)
+@pytest.mark.parametrize("optional", [False, True])
+def test_convert_bucketing_module(dtype, optional):
+    """Buckets that were used before, and others; those of the result can be trained."""
+    module = mx.mod.BucketingModule(bucket, default_bucket_key=4)
+    with pytest.raises(mx.MXNetError, match="bind"):
+        amp.convert_bucketing_module(module)
+    shapes = dict(data_shapes=[("data", (2, 4, 3))], label_shapes=[("softmax_label", (2,))])
+    module.bind(**shapes)
+    module.init_params(mx.init.Xavier())
+    converted = amp.convert_bucketing_module(module, dtype, excluded_sym_names=["step3"], cast_optional_params=optional)
+    assert converted.params_initialized and not converted.binded
+    converted.bind(**shapes)
+    for length in (4, 2, 3):
+        outputs = []
+        for each in (module, converted):
+            each.forward(bucket_batch(length), is_train=False)
+            outputs.append(each.get_outputs()[0].asnumpy())
+        assert_allclose(outputs[1], outputs[0], atol=.02 if dtype == "float16" else .1)
+        names = {node.name: node for node in converted.symbol.graph.nodes}
+        casts = {key for key in names if key.startswith("step") and names[key].op.name == "FullyConnected"
+                 and any(entry.node.op is not None and entry.node.op.name == "amp_cast" for entry in names[key].inputs)}
+        assert casts == {f"step{i}" for i in range(length) if i != 3}
+    args, aux = converted.get_params()
+    assert {name(array) for array in [*args.values(), *aux.values()]} == {"float32"}     # step3 uses them so, too
+    before = args["norm_beta"].asnumpy()
+    converted.init_optimizer(optimizer_params=dict(learning_rate=.1))
+    converted.forward_backward(bucket_batch(2))
+    converted.update()
+    assert (converted.get_params()[0]["norm_beta"].asnumpy() != before).all()
+
+
+def test_convert_parameters_of_buckets():
+    """A parameter has one dtype in all buckets: that of the default one."""
+    module = mx.mod.BucketingModule(lambda length: bucket(length, length == 3), default_bucket_key=4)
+    shapes = dict(data_shapes=[("data", (2, 4, 3))], label_shapes=[("softmax_label", (2,))])
+    module.bind(**shapes)
+    module.init_params(mx.init.Xavier())
+    converted = amp.convert_bucketing_module(module, cast_optional_params=True)
+    converted.bind(**shapes)
+    assert {key: name(array) for key, array in converted.get_params()[0].items()} == {
+        "weight": "float16", "bias": "float16", "norm_gamma": "float32", "norm_beta": "float32"}
+    converted.forward(bucket_batch(2), is_train=False)
+    module.forward(bucket_batch(2), is_train=False)
+    assert_allclose(converted.get_outputs()[0].asnumpy(), module.get_outputs()[0].asnumpy(), atol=.02)
+    with pytest.raises(ValueError, match="a bucket uses weight in float32"):
+        converted.forward(bucket_batch(3))
+
+
+def test_wrong_arguments_for_bucketing_modules():
+    module = mx.mod.BucketingModule(bucket, default_bucket_key=4)
+    module.bind([("data", (2, 4, 3))], [("softmax_label", (2,))])
+    with pytest.raises(mx.MXNetError, match="init_params"):
+        amp.convert_bucketing_module(module)
+    module.init_params()
+    with pytest.raises(ValueError, match="no 'step4'.*step"):
+        amp.convert_bucketing_module(module, excluded_sym_names=["step4"])
+    with pytest.raises(TypeError, match="expected a BucketingModule"):
+        amp.convert_bucketing_module(mx.mod.Module(bucket(2)[0]))
 
 
 @pytest.mark.parametrize("dtype", LOW_DTYPES)

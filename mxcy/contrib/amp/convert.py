@@ -3,10 +3,11 @@ from mxcy.base import MXNetTypeError, MXNetValueError, nearest
 from mxcy.dtype import NAMES
 from mxcy.gluon import HybridBlock, SymbolBlock
 from mxcy.graph.amp import insert_casts
+from mxcy.module import BucketingModule
 from mxcy.ops.precision import Precision
 from mxcy.symbol.symbol import Symbol, var
 
-__all__ = ["convert_hybrid_block", "convert_model", "convert_symbol"]
+__all__ = ["convert_bucketing_module", "convert_hybrid_block", "convert_model", "convert_symbol"]
 
 
 def convert_symbol(sym, target_dtype="float16", target_dtype_ops=None, fp32_ops=None, conditional_fp32_ops=None,
@@ -36,8 +37,7 @@ def convert_symbol(sym, target_dtype="float16", target_dtype_ops=None, fp32_ops=
         raise MXNetTypeError(f"convert_symbol: sym is {type(sym).__name__}; expected a Symbol")
     precision = Precision(target_dtype, target_dtype_ops, fp32_ops, conditional_fp32_ops)
     graph = sym.graph
-    excluded = _known_names(excluded_sym_names, [node.name for node in graph.nodes if node.op is not None],
-                            "excluded_sym_names")
+    excluded = _known_names(excluded_sym_names, _operators(sym), "excluded_sym_names")
     data = _known_names(data_names, [node.name for node in graph.variables], "data_names")
     return Symbol(insert_casts(graph, precision, dict.fromkeys(data, "float32"), excluded, cast_optional_params).heads)
 
@@ -71,6 +71,53 @@ def convert_model(sym, arg_params, aux_params, target_dtype="float16", target_dt
                                data, cast_optional_params)
     wanted = _dtypes(converted)
     return converted, _converted(arg_params, wanted), _converted(aux_params, wanted)
+
+
+def convert_bucketing_module(bucketing_mod, target_dtype="float16", target_dtype_ops=None, fp32_ops=None,
+                             conditional_fp32_ops=None, excluded_sym_names=None, cast_optional_params=False):
+    """A float32 BucketingModule as one that computes in mixed precision, in all its buckets.
+
+    Parameters
+    ----------
+    bucketing_mod : BucketingModule
+        Bound, with parameters.
+    target_dtype : {'float16', 'bfloat16'}
+    target_dtype_ops, fp32_ops, conditional_fp32_ops : list, optional
+        Operators that compute in ``target_dtype``, and in float32; see `init`.
+    excluded_sym_names : list of str, optional
+        Names of nodes of the default bucket that go on computing in float32, there and in other buckets.
+    cast_optional_params : bool
+        Convert the parameters that the default bucket only uses in ``target_dtype``, rather than cast them at every
+        call.
+
+    Returns
+    -------
+    BucketingModule
+        Not bound yet, with the parameters.
+    """
+    if not isinstance(bucketing_mod, BucketingModule):
+        raise MXNetTypeError(f"convert_bucketing_module: bucketing_mod is {type(bucketing_mod).__name__}; expected a "
+                             "BucketingModule")
+    arg_params, aux_params = bucketing_mod.get_params()
+    default = bucketing_mod._symbol_of(bucketing_mod._default_bucket_key)[0]
+    excluded = _known_names(excluded_sym_names, _operators(default), "excluded_sym_names")
+
+    lists = target_dtype, target_dtype_ops, fp32_ops, conditional_fp32_ops
+    converted, arg_params, aux_params = convert_model(default, arg_params, aux_params, *lists, excluded,
+                                                      cast_optional_params)
+    low = _dtypes(converted)
+
+    def convert(symbol):
+        names, inputs = _operators(symbol), symbol.list_inputs()
+        converted = convert_symbol(symbol, *lists, [name for name in excluded if name in names],
+                                   [name for name in inputs if name not in low], cast_optional_params)
+        for name in low.keys() - _dtypes(converted).keys():
+            if name in inputs:
+                raise MXNetValueError(f"convert_bucketing_module: a bucket uses {name} in float32, which the default "
+                                      f"bucket uses in {low[name]} only; pass cast_optional_params=False")
+        return converted
+
+    return bucketing_mod._like(convert, arg_params, aux_params)
 
 
 def convert_hybrid_block(block, target_dtype="float16", target_dtype_ops=None, fp32_ops=None, conditional_fp32_ops=None,
@@ -115,6 +162,11 @@ def convert_hybrid_block(block, target_dtype="float16", target_dtype_ops=None, f
 def _converted(params, dtypes):
     """The arrays by name, in the dtypes that are given."""
     return {name: array.astype(dtypes.get(name, array.dtype), copy=False) for name, array in params.items()}
+
+
+def _operators(symbol):
+    """Names of the nodes that compute."""
+    return [node.name for node in symbol.graph.nodes if node.op is not None]
 
 
 def _known_names(names, known, what):
