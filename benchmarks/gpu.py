@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py                    # mxcy, and PyTorch eager, compiled and with CUDA graphs if it is there
     python benchmarks/gpu.py --only lenet gemm --rounds 5 --json gpu.json
+    python benchmarks/gpu.py --tf32             # float32 with factors rounded to tf32, here and there
     env $(python -m tests.gpu.tools) python benchmarks/gpu.py --smoke        # on the stand-ins: does everything run?
 
 Times are of the host's clock around work that ends with a synchronisation; the median of the rounds is printed. The two
@@ -13,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import math
+import os
 import statistics
 import time
 
@@ -26,6 +28,7 @@ torch = importlib.import_module("torch") if importlib.util.find_spec("torch") el
 if torch is not None and not torch.cuda.is_available():
     torch = None
 SMOKE = False
+DTYPES = ("float32", "float16", "bfloat16")
 
 
 def size(full, small):
@@ -145,6 +148,11 @@ def train_torch(net, data, label, mode, dtype="float32"):
         optimizer.step()
     if mode != "graph":
         return step
+    return recorded(step)
+
+
+def recorded(step):
+    """A step of PyTorch as a CUDA graph."""
     side = torch.cuda.Stream()
     with torch.cuda.stream(side):
         for _ in range(3):
@@ -154,6 +162,25 @@ def train_torch(net, data, label, mode, dtype="float32"):
     with torch.cuda.graph(graph):
         step()
     return graph.replay
+
+
+def predict_mxcy(net, data, dtype):
+    net.initialize(mx.init.Xavier(), ctx=gpu)
+    net.cast(dtype)
+    net.hybridize(static_alloc=True, static_shape=True)
+    x = nd.array(data, ctx=gpu).astype(dtype)
+    return lambda: net(x)
+
+
+def predict_torch(net, data, mode, dtype):
+    kind = getattr(torch, dtype)
+    net, x = net.cuda().eval().to(kind), torch.tensor(data, device="cuda", dtype=kind)
+    forward = torch.compile(net) if mode == "compiled" else net
+
+    def run():
+        with torch.no_grad():
+            return forward(x)
+    return recorded(run) if mode == "graph" else run
 
 
 def lenet():
@@ -184,11 +211,22 @@ def rows_of_training(name, make, make_torch, data, label, dtypes):
         yield f"{name}/training {dtype}", "samples/s", targets
 
 
+def rows_of_prediction(name, make, make_torch, data, dtypes):
+    for dtype in dtypes:
+        targets = {"mxcy static": lambda dtype=dtype: len(data) / seconds(predict_mxcy(make(), data, dtype), finish_mxcy)}
+        for mode in ("eager", "compiled", "graph") if torch is not None and make_torch is not None else ():
+            targets[f"torch {mode}"] = \
+                lambda mode=mode, dtype=dtype: len(data) / seconds(predict_torch(make_torch(), data, mode, dtype),
+                                                                  finish_torch)
+        yield f"{name}/prediction {dtype}", "samples/s", targets
+
+
 def rows_of_lenet():
     batch = size(64, 2)
     rng = np.random.default_rng(0)
     data, label = rng.random((batch, 1, 28, 28), np.float32), rng.integers(0, 10, batch)
     yield from rows_of_training("lenet", lenet, lenet_torch, data, label, ("float32",))
+    yield from rows_of_prediction("lenet", lenet, lenet_torch, data, ("float32",))
 
 
 def rows_of_resnet():
@@ -199,21 +237,8 @@ def rows_of_resnet():
     if torch is not None and importlib.util.find_spec("torchvision"):
         theirs = importlib.import_module("torchvision").models.resnet50
     make = gluon.model_zoo.vision.resnet18_v1 if SMOKE else gluon.model_zoo.vision.resnet50_v1
-    yield from rows_of_training("resnet50", make, theirs, data, label, size(("float32", "float16", "bfloat16"),
-                                                                            ("float32",)))
-    net = make()
-    net.initialize(ctx=gpu)
-    net.hybridize(static_alloc=True, static_shape=True)
-    x = nd.array(data, ctx=gpu)
-    targets = {"mxcy static": lambda: batch / seconds(lambda: net(x), finish_mxcy)}
-    if theirs is not None:
-        model, y = theirs().cuda().eval(), torch.tensor(data, device="cuda")
-        for mode, forward in (("eager", model), ("compiled", torch.compile(model))):
-            def run(forward=forward):
-                with torch.no_grad():
-                    forward(y)
-            targets[f"torch {mode}"] = lambda run=run: batch / seconds(run, finish_torch)
-    yield "resnet50/inference float32", "img/s", targets
+    yield from rows_of_training("resnet50", make, theirs, data, label, DTYPES)
+    yield from rows_of_prediction("resnet50", make, theirs, data, DTYPES)
 
 
 class Encoder(gluon.HybridBlock):
@@ -238,32 +263,60 @@ class Encoder(gluon.HybridBlock):
         return self.second(x + self.down(self.up(x)))
 
 
+class Summed(gluon.HybridBlock):
+    """A network and the sum of its results, so that the gradient has something to begin with."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def hybrid_forward(self, F, x):
+        return F.sum(self.net(x))
+
+
 def rows_of_transformer():
     batch, steps, width, heads, inner = size((8, 128, 512, 8, 2048), (1, 4, 8, 2, 16))
     data = np.random.default_rng(0).normal(size=(batch, steps, width)).astype(np.float32)
-    targets = {}
-    for static in (False, True):
-        net = Encoder(width, heads, inner)
+
+    def make():
+        return Encoder(width, heads, inner)
+
+    def make_torch():
+        return torch.nn.TransformerEncoderLayer(width, heads, inner, dropout=0., batch_first=True)
+
+    def train(static, dtype):
+        net = Summed(make())
         net.initialize(mx.init.Xavier(), ctx=gpu)
+        net.cast(dtype)
         if static:
             net.hybridize(static_alloc=True, static_shape=True)
-        x = nd.array(data, ctx=gpu)
+        x = nd.array(data, ctx=gpu).astype(dtype)
 
-        def step(net=net, x=x):
+        def step():
             with autograd.record():
-                loss = net(x).sum()
+                loss = net(x)
             loss.backward()
-        targets["mxcy static" if static else "mxcy eager"] = \
-            lambda step=step: batch * steps / seconds(step, finish_mxcy)
-    if torch is not None:
-        layer = torch.nn.TransformerEncoderLayer(width, heads, inner, dropout=0., batch_first=True).cuda()
-        y = torch.tensor(data, device="cuda")
-        for mode, forward in (("eager", layer), ("compiled", torch.compile(layer))):
-            def run(forward=forward):
-                layer.zero_grad(set_to_none=True)
-                forward(y).sum().backward()
-            targets[f"torch {mode}"] = lambda run=run: batch * steps / seconds(run, finish_torch)
-    yield "transformer/forward and backward", "tokens/s", targets
+        return step
+
+    def train_theirs(mode, dtype):
+        kind = getattr(torch, dtype)
+        layer, x = make_torch().cuda().to(kind), torch.tensor(data, device="cuda", dtype=kind)
+        forward = torch.compile(layer) if mode == "compiled" else layer
+
+        def step():
+            layer.zero_grad(set_to_none=mode != "graph")
+            forward(x).sum().backward()
+        return recorded(step) if mode == "graph" else step
+
+    for dtype in DTYPES:
+        targets = {f"mxcy {'static' if static else 'eager'}":
+                   lambda static=static, dtype=dtype: batch * steps / seconds(train(static, dtype), finish_mxcy)
+                   for static in (False, True)}
+        for mode in ("eager", "compiled", "graph") if torch is not None else ():
+            targets[f"torch {mode}"] = \
+                lambda mode=mode, dtype=dtype: batch * steps / seconds(train_theirs(mode, dtype), finish_torch)
+        yield f"transformer/training {dtype}", "tokens/s", targets
+    yield from rows_of_prediction("transformer", make, make_torch if torch is not None else None, data, DTYPES)
 
 
 GROUPS = {"memory": rows_of_memory, "gemm": rows_of_gemm, "calls": rows_of_calls, "lenet": rows_of_lenet,
@@ -276,9 +329,13 @@ def main():
     parser.add_argument("--only", nargs="*", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, one round: does everything run?")
+    parser.add_argument("--tf32", action="store_true", help="round the factors of float32 products to tf32")
     parser.add_argument("--json", help="also write the figures there")
     options = parser.parse_args()
     SMOKE = options.smoke
+    os.environ["MXNET_CUDA_TENSOR_OP_MATH_ALLOW_CONVERSION"] = str(int(options.tf32))       # read at the first product
+    if torch is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = options.tf32
     figures = {}
     for group in options.only:
         for name, unit, targets in GROUPS[group]():
