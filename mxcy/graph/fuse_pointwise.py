@@ -20,7 +20,7 @@ FUSED = lookup("_fused_pointwise")
 LARGE = 4096
 
 
-def fuse_pointwise(graph, boundary=frozenset()):
+def fuse_pointwise(graph, boundary=frozenset(), gpu=False):
     """Put elementwise nodes together.
 
     Parameters
@@ -29,12 +29,14 @@ def fuse_pointwise(graph, boundary=frozenset()):
         With types.
     boundary : set of Node
         The nodes of the forward pass: what the first outputs depend on. No group has nodes on both sides.
+    gpu : bool
+        Whether the graph is for one.
 
     Returns
     -------
     Graph
     """
-    return Fusion(graph, boundary).run()
+    return Fusion(graph, boundary, gpu).run()
 
 
 def is_pointwise(node):
@@ -63,8 +65,8 @@ def order_of(node):
 class Fusion:
     """One run of the pass."""
 
-    def __init__(self, graph, boundary):
-        self.graph, self.boundary = graph, boundary
+    def __init__(self, graph, boundary, gpu):
+        self.graph, self.boundary, self.gpu = graph, boundary, gpu
         self.users = graph.users()
         for entry in (*graph.heads, *(Entry(before, 0) for node in graph.nodes for before in node.after)):
             self.users.setdefault(entry, []).append((None, 0))

@@ -96,7 +96,7 @@ class Layouts:
                     made = self.pooling(node)
                 elif node.op.name in AXIS:
                     made = self.along_axis(node)
-                elif (is_pointwise(node, self.gpu) and all(len(entry.shape) == 4 for entry in node.inputs)
+                elif (is_pointwise(node) and all(len(entry.shape) == 4 for entry in node.inputs)
                       or node.op.name in CASTS):
                     made = self.call(node, [self.last(entry) for entry in node.inputs], node.params)
         place = self.firsts if made is None else self.lasts

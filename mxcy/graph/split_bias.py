@@ -10,13 +10,15 @@ from mxcy.ops.convolution import channel_axis
 __all__ = ["split_bias"]
 
 
-def split_bias(graph):
+def split_bias(graph, gpu=False):
     """Make sums of products and biases, where `fuse_pointwise` will find something to join them with.
 
     Parameters
     ----------
     graph : Graph
         With types.
+    gpu : bool
+        Whether the graph is for one.
 
     Returns
     -------

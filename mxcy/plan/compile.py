@@ -122,11 +122,11 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     if predicts:
         before, joint = split_constant(joint, frozenset(parameters))
         if before is not None:
-            before = fuse_pointwise(before)
+            before = fuse_pointwise(before, gpu=gpu)
             prepare = build(before, variables, len(before.heads), [], [], False, device)
             variables += [f"_prepared{i}" for i in range(len(before.heads))]
-    joint = split_bias(joint)
-    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes))
+    joint = split_bias(joint, gpu)
+    joint = fuse_pointwise(joint, set(Graph(joint.heads[:n_outputs]).nodes), gpu)
     program = build(joint, variables, n_outputs, list(given), wanted, train, device)
     program.prepare = prepare
     return program
