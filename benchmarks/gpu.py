@@ -213,7 +213,8 @@ def rows_of_training(name, make, make_torch, data, label, dtypes):
 
 def rows_of_prediction(name, make, make_torch, data, dtypes):
     for dtype in dtypes:
-        targets = {"mxcy static": lambda dtype=dtype: len(data) / seconds(predict_mxcy(make(), data, dtype), finish_mxcy)}
+        targets = {"mxcy static":
+                   lambda dtype=dtype: len(data) / seconds(predict_mxcy(make(), data, dtype), finish_mxcy)}
         for mode in ("eager", "compiled", "graph") if torch is not None and make_torch is not None else ():
             targets[f"torch {mode}"] = \
                 lambda mode=mode, dtype=dtype: len(data) / seconds(predict_torch(make_torch(), data, mode, dtype),

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False
 """Convolutions by NVIDIA's cuDNN, where it is installed: through its graph interface, of which few functions are enough.
 
-A convolution is described as a graph of one operation. The library's heuristics rank the ways to compute it; the first
-one that keeps our promises about precision and fits into the workspace becomes a plan, which is executed at every call.
+A convolution is described as a graph: of one operation, or with a sum and an activation behind it. The library's
+heuristics rank the ways to compute it; the first one that keeps our promises about precision and fits into the
+workspace becomes a plan, which is executed at every call.
 """
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdio cimport snprintf
@@ -23,6 +24,7 @@ from mxcy.gpu.libraries import candidates
 
 # How the library numbers what it is told (cudnn_graph.h).
 cdef enum Kind:                         # of a descriptor
+    POINTWISE = 0
     CONVOLUTION = 1
     ENGINE = 2
     CONFIGURATION = 3
@@ -31,6 +33,7 @@ cdef enum Kind:                         # of a descriptor
     FORWARD = 10
     BACKWARD_WEIGHT = 11
     BACKWARD_DATA = 12
+    POINTWISE_OPERATION = 13
     GRAPH = 15
     POINTERS = 16
     TENSOR = 17
@@ -39,6 +42,7 @@ cdef enum Kind:                         # of a descriptor
 cdef enum Type:                         # of an attribute's values
     A_HANDLE = 0
     A_DTYPE = 1
+    A_BOOLEAN = 2
     AN_INT64 = 3
     A_FLOAT = 4
     A_DOUBLE = 5
@@ -46,10 +50,13 @@ cdef enum Type:                         # of an attribute's values
     A_CONVOLUTION_MODE = 7
     A_HEURISTIC_MODE = 8
     A_NOTE = 11
+    A_POINTWISE_MODE = 14
     A_DESCRIPTOR = 15
     A_CHAR = 24
 
 cdef enum Name:                         # of an attribute
+    POINTWISE_MODE = 0
+    POINTWISE_COMPUTE = 1
     CONVOLUTION_COMPUTE = 100
     CONVOLUTION_MODE = 101
     CONVOLUTION_DILATIONS = 102
@@ -66,6 +73,10 @@ cdef enum Name:                         # of an attribute
     PLAN_CONFIGURATION = 401
     PLAN_WORKSPACE = 402
     PLAN_PROPERTIES = 407
+    OPERATION_POINTWISE = 750
+    OPERATION_X = 751
+    OPERATION_OTHER = 752
+    OPERATION_Y = 753
     GRAPH_HANDLE = 800
     GRAPH_OPERATIONS = 801
     TENSOR_ALIGNMENT = 900
@@ -73,6 +84,7 @@ cdef enum Name:                         # of an attribute
     TENSOR_EXTENTS = 902
     TENSOR_STRIDES = 903
     TENSOR_IDENTITY = 906
+    TENSOR_VIRTUAL = 907
     POINTERS_IDENTITIES = 1000
     POINTERS_DATA = 1001
     POINTERS_WORKSPACE = 1003
@@ -81,6 +93,8 @@ cdef enum Name:                         # of an attribute
 
 cdef enum:
     CROSS_CORRELATION = 1               # a mode of convolutions: what everybody means by them
+    SUM = 0                             # modes of elementwise operations
+    RELU = 100
     FALLBACK = 2                        # modes of heuristics
     BEST = 3
     DOUBLE = 1                          # a dtype
@@ -112,18 +126,33 @@ cdef struct Sizes:                      # of a tensor: batch, channels, axes
     int64_t extents[5]
     int64_t strides[5]
 
+cdef enum:                              # tensors that are given, by their identities
+    DATA
+    WEIGHT
+    RESULT                              # of the forward direction
+    BIAS
+    ADDEND
+    GIVEN
+
+cdef enum:                              # bits: what follows the convolution
+    A_BIAS = 1
+    AN_ADDEND = 2
+    A_RELU = 4
+
 cdef struct Problem:                    # made by mxcy/ops/cuda/convolution.py
-    Sizes tensors[3]                    # data, weights, result of the forward direction
+    Sizes tensors[GIVEN]
     int64_t stride[3]
     int64_t dilate[3]
     int64_t pad[3]
     int64_t limit                       # bytes of workspace
-    int32_t direction                   # which of the tensors is computed: the result (2), the data (0), the weights (1)
+    int32_t direction                   # which of the first three tensors is computed
     int32_t kind                        # cudnnDataType_t of all tensors
     int32_t compute                     # and of sums
     int32_t axes
     int32_t refused                     # a bit for each cudnnBackendNumericalNote_t that no engine may have
     int32_t itemsize
+    int32_t follows                     # bits; forward alone
+    int32_t unused
 
 cdef struct Plan:
     void* descriptor                    # NULL: not made yet
@@ -137,8 +166,8 @@ cdef struct Convolution:                # kept for good, since its kernels may b
     Plan plans[2]                       # for aligned arrays, and for others: made when the first such call comes
 
 cdef struct Call:                       # the arguments of a LibraryCall
-    void* tensors[3]
     void* workspace
+    void* tensors[GIVEN]                # those that there are
 
 cdef struct Builder:
     int status                          # of the first call that failed; nothing is done from then on
@@ -209,24 +238,26 @@ cdef void finish(Builder* b, void* descriptor) noexcept nogil:
         b.status = library.finalize(descriptor)
 
 
-cdef void* describe_tensor(Builder* b, const Problem* p, int64_t number, int64_t alignment) noexcept nogil:
+cdef void* describe_tensor(Builder* b, const Problem* p, int like, int64_t identity, int64_t alignment,
+                           int32_t kind) noexcept nogil:
+    """A tensor with the sizes of one of those that are given; virtual, if it is none of them itself."""
     cdef void* tensor = start(b, TENSOR)
-    put(b, tensor, TENSOR_IDENTITY, AN_INT64, 1, &number)
-    put(b, tensor, TENSOR_DTYPE, A_DTYPE, 1, &p.kind)
+    cdef char yes = 1
+    put(b, tensor, TENSOR_IDENTITY, AN_INT64, 1, &identity)
+    put(b, tensor, TENSOR_DTYPE, A_DTYPE, 1, &kind)
     put(b, tensor, TENSOR_ALIGNMENT, AN_INT64, 1, &alignment)
-    put(b, tensor, TENSOR_EXTENTS, AN_INT64, p.axes + 2, p.tensors[number].extents)
-    put(b, tensor, TENSOR_STRIDES, AN_INT64, p.axes + 2, p.tensors[number].strides)
+    put(b, tensor, TENSOR_EXTENTS, AN_INT64, p.axes + 2, p.tensors[like].extents)
+    put(b, tensor, TENSOR_STRIDES, AN_INT64, p.axes + 2, p.tensors[like].strides)
+    if identity >= GIVEN:
+        put(b, tensor, TENSOR_VIRTUAL, A_BOOLEAN, 1, &yes)
     finish(b, tensor)
     return tensor
 
 
-cdef void* describe(Builder* b, const Problem* p, void* handle, int64_t alignment) noexcept nogil:
-    """The graph of a convolution."""
-    cdef void* tensors[3]
-    cdef void* graph
+cdef void* describe_convolution(Builder* b, const Problem* p, void** tensors) noexcept nogil:
     cdef void* operation
     cdef void* convolution = start(b, CONVOLUTION)
-    cdef int mode = CROSS_CORRELATION, i, base
+    cdef int mode = CROSS_CORRELATION, base
     cdef int64_t axes = p.axes
     cdef float one = 1, zero = 0
     cdef double one64 = 1, zero64 = 0
@@ -239,23 +270,70 @@ cdef void* describe(Builder* b, const Problem* p, void* handle, int64_t alignmen
     put(b, convolution, CONVOLUTION_PADS_BEFORE, AN_INT64, axes, p.pad)
     put(b, convolution, CONVOLUTION_PADS_AFTER, AN_INT64, axes, p.pad)
     finish(b, convolution)
-    for i in range(3):
-        tensors[i] = describe_tensor(b, p, i, alignment)
     # Each direction has its own names for the same: factor of the result, factor of what the result was before,
     # convolution, then tensors.
-    base = 700 if p.direction == 2 else 706 if p.direction == 0 else 712
-    operation = start(b, FORWARD if p.direction == 2 else BACKWARD_DATA if p.direction == 0 else BACKWARD_WEIGHT)
+    base = 700 if p.direction == RESULT else 706 if p.direction == DATA else 712
+    operation = start(b, FORWARD if p.direction == RESULT else BACKWARD_DATA if p.direction == DATA
+                      else BACKWARD_WEIGHT)
     put(b, operation, base, A_DOUBLE if wide else A_FLOAT, 1, <void*>&one64 if wide else <void*>&one)
     put(b, operation, base + 1, A_DOUBLE if wide else A_FLOAT, 1, <void*>&zero64 if wide else <void*>&zero)
     put(b, operation, base + 2, A_DESCRIPTOR, 1, &convolution)
-    put(b, operation, base + 3, A_DESCRIPTOR, 1, &tensors[1])
-    put(b, operation, base + 4, A_DESCRIPTOR, 1, &tensors[0])
-    put(b, operation, base + 5, A_DESCRIPTOR, 1, &tensors[2])
+    put(b, operation, base + 3, A_DESCRIPTOR, 1, &tensors[WEIGHT])
+    put(b, operation, base + 4, A_DESCRIPTOR, 1, &tensors[DATA])
+    put(b, operation, base + 5, A_DESCRIPTOR, 1, &tensors[RESULT])
     finish(b, operation)
+    return operation
+
+
+cdef void* describe_pointwise(Builder* b, const Problem* p, int mode, void* x, void* other, void* y) noexcept nogil:
+    cdef void* operation
+    cdef void* pointwise = start(b, POINTWISE)
+    put(b, pointwise, POINTWISE_MODE, A_POINTWISE_MODE, 1, &mode)
+    put(b, pointwise, POINTWISE_COMPUTE, A_DTYPE, 1, &p.compute)
+    finish(b, pointwise)
+    operation = start(b, POINTWISE_OPERATION)
+    put(b, operation, OPERATION_POINTWISE, A_DESCRIPTOR, 1, &pointwise)
+    put(b, operation, OPERATION_X, A_DESCRIPTOR, 1, &x)
+    if other != NULL:
+        put(b, operation, OPERATION_OTHER, A_DESCRIPTOR, 1, &other)
+    put(b, operation, OPERATION_Y, A_DESCRIPTOR, 1, &y)
+    finish(b, operation)
+    return operation
+
+
+cdef void* describe(Builder* b, const Problem* p, void* handle, int64_t alignment) noexcept nogil:
+    """The graph: the convolution, then what follows it, in the order that the library has kernels for."""
+    cdef int bits[3]
+    cdef int others[3]
+    cdef void* tensors[GIVEN]
+    cdef void* operations[4]
+    cdef void* graph
+    cdef void* x
+    cdef void* y
+    cdef int64_t n = 1
+    cdef int i, rest = p.follows
+    bits[0], bits[1], bits[2] = AN_ADDEND, A_BIAS, A_RELU
+    others[0], others[1], others[2] = ADDEND, BIAS, -1
+    for i in range(GIVEN):
+        if i <= RESULT or (p.follows & (A_BIAS if i == BIAS else AN_ADDEND)):
+            tensors[i] = describe_tensor(b, p, i, i, alignment, p.kind)
+    y = tensors[RESULT]
+    if rest:
+        tensors[RESULT] = describe_tensor(b, p, RESULT, GIVEN, alignment, p.compute)
+    x = tensors[RESULT]
+    operations[0] = describe_convolution(b, p, tensors)
+    for i in range(3):
+        if rest & bits[i]:
+            rest &= ~bits[i]
+            tensors[RESULT] = y if rest == 0 else describe_tensor(b, p, RESULT, GIVEN + n, alignment, p.compute)
+            operations[n] = describe_pointwise(b, p, RELU if i == 2 else SUM, x,
+                                               NULL if i == 2 else tensors[others[i]], tensors[RESULT])
+            x = tensors[RESULT]
+            n += 1
     graph = start(b, GRAPH)
     if handle != NULL:
         put(b, graph, GRAPH_HANDLE, A_HANDLE, 1, &handle)
-    put(b, graph, GRAPH_OPERATIONS, A_DESCRIPTOR, 1, &operation)
+    put(b, graph, GRAPH_OPERATIONS, A_DESCRIPTOR, n, operations)
     finish(b, graph)
     return graph
 
@@ -424,11 +502,14 @@ cdef void keep(Routine* routine) noexcept nogil:
     pass
 
 
-cdef int choose(Convolution* convolution, Call* call, Plan** plan, void* handle) noexcept nogil:
+cdef int choose(Convolution* convolution, Call* call, int n, Plan** plan, void* handle) noexcept nogil:
     """The plan for these addresses, and its workspace."""
-    cdef uintptr_t bits = <uintptr_t>call.tensors[0] | <uintptr_t>call.tensors[1] | <uintptr_t>call.tensors[2]
-    cdef bint loose = bits % ALIGNMENT != 0
-    cdef int status = 0
+    cdef uintptr_t bits = 0
+    cdef bint loose
+    cdef int i, status = 0
+    for i in range(n):
+        bits |= <uintptr_t>call.tensors[i]
+    loose = bits % ALIGNMENT != 0
     plan[0] = &convolution.plans[loose]
     if not loose:
         return 0
@@ -450,9 +531,10 @@ cdef int run(Routine* routine, handle_t stream, const void* buffer, char* error,
     cdef Builder b = Builder(0)
     cdef Plan* plan
     cdef void* pointers = NULL
-    cdef int64_t[3] identities = [0, 1, 2]
+    cdef int64_t[5] identities = [DATA, WEIGHT, RESULT, BIAS, ADDEND]
+    cdef int n = BIAS + ((convolution.problem.follows & A_BIAS) != 0) + ((convolution.problem.follows & AN_ADDEND) != 0)
     pthread_mutex_lock(&own.mutex)
-    b.status = choose(convolution, &call, &plan, own.handle)
+    b.status = choose(convolution, &call, n, &plan, own.handle)
     if plan.descriptor == NULL:
         pthread_mutex_unlock(&own.mutex)
         snprintf(error, room, b"gpu(%d): cuDNN does not compute this convolution for arrays that do not begin at a "
@@ -462,8 +544,8 @@ cdef int run(Routine* routine, handle_t stream, const void* buffer, char* error,
         b.status = library.set_stream(own.handle, stream)
         own.stream = stream
     pointers = start(&b, POINTERS)
-    put(&b, pointers, POINTERS_IDENTITIES, AN_INT64, 3, identities)
-    put(&b, pointers, POINTERS_DATA, A_POINTER, 3, call.tensors)
+    put(&b, pointers, POINTERS_IDENTITIES, AN_INT64, n, identities)
+    put(&b, pointers, POINTERS_DATA, A_POINTER, n, call.tensors)
     put(&b, pointers, POINTERS_WORKSPACE, A_POINTER, 1, &call.workspace)
     finish(&b, pointers)
     if b.status == 0:

@@ -5,9 +5,11 @@ bringing the weights into oneDNN's layout: a plan does both once. A batch norm t
 scale and a shift, which fuse with the elementwise operators around them.
 
 On GPUs convolutions stay what they are, with other weights and a bias; it joins the elementwise operators that follow.
+Where they have channels last, for tensor cores, bias, sum and rectifier are one call of cuDNN with them.
 """
 from mxcy.graph.build import Builder, Value
 from mxcy.graph.graph import Entry
+from mxcy.graph.layout import preferring
 from mxcy.ops.convolution import channel_axis
 from mxcy.ops.fused_convolution import preparable
 
@@ -37,10 +39,11 @@ def fuse_convolutions(graph, gpu=False):
         users.setdefault(head, []).append((None, 0))
     taken, chains = set(), {}
     for node in graph.nodes:
-        chain = (Folding if gpu else Chain)(node, users, taken) if is_fusible(node, gpu) else None
-        if chain is not None and (chain.norm is not None or not gpu):
-            taken.update(chain.nodes)
-            chains.update((link, chain) for link in chain.nodes)
+        if is_fusible(node, gpu):
+            chain = kind_of(node, gpu)(node, users, taken)
+            if len(chain.nodes) > 1 or not gpu:
+                taken.update(chain.nodes)
+                chains.update((link, chain) for link in chain.nodes)
 
     def rebuild(node, inputs):
         if node in chains:
@@ -57,6 +60,13 @@ def is_fusible(node, gpu):
         return False
     return gpu or (node.params["layout"] == "NHWC" and node.types[0][1] == "float32"
                    and preparable(node.params, node.inputs[0].shape, node.types[0][0]))
+
+
+def kind_of(node, gpu):
+    """What the node and those after it can become."""
+    if not gpu:
+        return Chain
+    return Summing if node.params["layout"] == "NHWC" and node.types[0][1] in preferring(gpu) else Folding
 
 
 def activation_of(node):
@@ -127,21 +137,43 @@ class Chain(Folding):
             self.sum = after
             self.nodes.append(after)
             after = self.next(users, taken)
-        if after is not None and activation_of(after):
+        if after is not None and self.takes(activation_of(after)):
             self.activation = after
             self.nodes.append(after)
+
+    @staticmethod
+    def takes(activation):
+        return activation is not None
+
+    def call(self, F, data, weight, bias, addend, params):
+        weight = F._prepare_convolution_weight(weight, data_shape=data.shape, out_shape=self.nodes[0].types[0][0],
+                                               **params)
+        return F._fused_convolution(data, weight, bias, *addend, **params, with_addend=bool(addend),
+                                    **(activation_of(self.activation) if self.activation else {}))
 
     def fused(self):
         first, last = self.nodes[0], self.nodes[-1]
         data, weight, bias = self.arrays(F := Builder(last.name, last.attrs))
         params = {key: first.params[key] for key in WINDOW}
-        weight = F._prepare_convolution_weight(weight, data_shape=data.shape, out_shape=first.types[0][0], **params)
-        inputs = [data, weight, *(bias or [F._zeros(shape=(params["num_filter"],))])]
+        bias = bias[0] if bias else F._zeros(shape=(params["num_filter"],), dtype=weight.dtype)
+        addend = []
         if self.sum is not None:
             before = self.sum.inputs[0].node in self.nodes
-            inputs.append(Value(self.inputs[self.sum][1 if before else 0], F))
-        return F._fused_convolution(*inputs, **params, with_addend=self.sum is not None,
-                                    **(activation_of(self.activation) if self.activation else {}))
+            addend = [Value(self.inputs[self.sum][1 if before else 0], F)]
+        return self.call(F, data, weight, bias, addend, params)
+
+
+class Summing(Chain):
+    """A convolution and all nodes after it that cuDNN does with it."""
+
+    @staticmethod
+    def takes(activation):
+        return activation == {"activation": "relu"}
+
+    def call(self, F, data, weight, bias, addend, params):
+        given = {key: self.nodes[0].params[key] for key in ("workspace", "cudnn_off")}
+        return F._convolution_sum(data, weight, bias, *addend, **params, **given, with_addend=bool(addend),
+                                  activation="relu" if self.activation else None)
 
 
 def affine(F, norm, inputs):

@@ -454,6 +454,28 @@ cdef int forward(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nog
     return run(&c, &inputs[0], &inputs[1], &inputs[2] if c.bias else NULL, &outputs[0], call)
 
 
+cdef void add_and_rectify(real* x, const real* addend, Py_ssize_t n, bint rectify, int threads) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in prange(n, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        if addend != NULL:
+            x[i] += addend[i]
+        if rectify and x[i] < 0:
+            x[i] = 0
+
+
+cdef int forward_sum(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    """Data, weights, bias and perhaps an array to add; then the activation."""
+    cdef bint rectify = (<const Window*>call.params).activation != 0
+    cdef void* addend = inputs[3].data if call.n_inputs > 3 else NULL
+    if forward(inputs, outputs, call):
+        return 1
+    if outputs[0].dtype == FLOAT64:
+        add_and_rectify(<double*>outputs[0].data, <const double*>addend, outputs[0].size, rectify, call.threads)
+    else:
+        add_and_rectify(<float*>outputs[0].data, <const float*>addend, outputs[0].size, rectify, call.threads)
+    return 0
+
+
 cdef void add_bias(real* x, const real* bias, Py_ssize_t batch, Py_ssize_t channels, Py_ssize_t positions,
                    int threads) noexcept nogil:
     cdef Py_ssize_t plane, i
@@ -505,6 +527,7 @@ cdef kernel(str name, kernel_t function, uintptr_t flops):
 
 
 convolution = kernel("convolution", forward, <uintptr_t>forward_flops)
+convolution_sum = kernel("convolution_sum", forward_sum, <uintptr_t>forward_flops)
 deconvolution = kernel("deconvolution", backward_data, <uintptr_t>data_flops)
 convolution_weight = kernel("convolution_weight", backward_weight, <uintptr_t>weight_flops)
 

@@ -18,7 +18,7 @@ CUDNN = dict(
     cudnn_tune=Param(str, None, choices=("fastest", "limited_workspace", "off"), doc="Ignored."),
     cudnn_off=Param(bool, False, doc="On a GPU, compute it without cuDNN."),
 )
-WORKSPACE = "MiB of memory that cuDNN may use beside the arrays, on a GPU."
+WORKSPACE = Param(int, 1024, min=0, doc="MiB of memory that cuDNN may use beside the arrays, on a GPU.")
 LAYOUT = dict(
     layout=Param(str, None, choices=("NCW", "NCHW", "NCDHW", "NWC", "NHWC", "NDHWC"),
                  doc="Order of the axes of ``data``; channels first, if not given. With channels last they are the "
@@ -97,7 +97,7 @@ convolution = Operator(
     ``weight`` is (num_filter, C / num_group, *kernel), ``bias`` (num_filter,). Each spatial axis of the output has
     ``(n + 2 * pad - dilate * (kernel - 1) - 1) // stride + 1`` positions.""",
     aliases=("Convolution_v1", "_npx_convolution"), **WINDOW, **GROUPS,
-    workspace=Param(int, 1024, min=0, doc=WORKSPACE), no_bias=Param(bool, False, doc="Leave ``bias`` out."),
+    workspace=WORKSPACE, no_bias=Param(bool, False, doc="Leave ``bias`` out."),
     **CUDNN, **LAYOUT)
 
 
@@ -165,7 +165,7 @@ weight_gradient = Operator(
     "_backward_Convolution_weight", "data g",
     "The gradient of a convolution's ``weight`` from its ``data`` and the gradient ``g`` of its output.",
     **WINDOW, num_group=GROUPS["num_group"],
-    workspace=Param(int, 1024, min=0, doc=WORKSPACE), **CUDNN, **LAYOUT)
+    workspace=WORKSPACE, **CUDNN, **LAYOUT)
 
 
 @weight_gradient.infer_shape
@@ -197,7 +197,7 @@ deconvolution = Operator(
     aliases=("_npx_deconvolution",), **WINDOW,
     adj=Param(Shape, (), min=0, doc="Positions added at the end of each axis."),
     target_shape=Param(Shape, (), min=0, doc="Spatial shape of the output; ``pad`` and ``adj`` then follow from it."),
-    **GROUPS, workspace=Param(int, 512, min=0, doc=WORKSPACE),
+    **GROUPS, workspace=Param(int, 512, min=0, doc=WORKSPACE.doc),
     no_bias=Param(bool, True, doc="Leave ``bias`` out."), **CUDNN, **LAYOUT)
 
 

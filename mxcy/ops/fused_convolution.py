@@ -3,7 +3,7 @@
 Channels are last. The weights come in oneDNN's own layout, which an operator of its own puts them into beforehand.
 """
 from mxcy.ops import _convolution as kernels
-from mxcy.ops.convolution import GROUPS, LAYOUT, WINDOW
+from mxcy.ops.convolution import CUDNN, GROUPS, LAYOUT, WINDOW, WORKSPACE
 from mxcy.ops.operator import Operator, lookup
 from mxcy.ops.param import Param, Shape
 
@@ -27,6 +27,13 @@ fused = Operator(
     alpha=Param(float, 0., doc="Of the activation."), beta=Param(float, 0., doc="Of the activation."),
     with_addend=Param(bool, False, doc="There is an addend."))
 
+summed = Operator(
+    "_convolution_sum", "data weight bias addend?",
+    """``activation(Convolution(data, weight, bias) + addend)``, one call of cuDNN on a GPU; for plans there.""",
+    **WINDOW, **GROUPS, **LAYOUT, workspace=WORKSPACE, **CUDNN,
+    activation=Param(str, None, choices=("relu",), doc="What follows."),
+    with_addend=Param(bool, False, doc="There is an addend."))
+
 
 def preparable(params, data_shape, out_shape):
     """Whether oneDNN has a good implementation of a convolution of float32 with channels last."""
@@ -43,6 +50,7 @@ prepare.cpu = kernels.prepare
 
 
 @fused.inputs_given
+@summed.inputs_given
 def _(with_addend):
     return "data weight bias addend" if with_addend else "data weight bias"
 
@@ -52,8 +60,10 @@ convolution_shape = lookup("Convolution").rules["infer_shape"]
 
 
 @fused.infer_shape
+@summed.infer_shape
 def _(data, kernel, stride, dilate, pad, num_filter, num_group, layout, weight_layout):
     return convolution_shape(data, kernel, stride, dilate, pad, num_filter, num_group, layout, weight_layout)["out"]
 
 
 fused.cpu = kernels.fused
+summed.cpu = kernels.convolution_sum

@@ -8,6 +8,7 @@ import pytest
 import mxcy as mx
 from mxcy import autograd, gluon, nd
 from mxcy.gpu import _cudnn
+from mxcy.imperative import _function
 from mxcy.ops.cuda import columns, convolution, product
 from mxcy.testing import assert_close
 
@@ -111,6 +112,24 @@ def test_what_is_chosen_holds_for_the_gradients(executions):
         out.backward()
         mx.nd.waitall()
         assert executions() == before + expected
+
+
+@library
+@pytest.mark.parametrize("last", [False, True])
+def test_a_sum_and_a_rectifier_in_the_same_call(last, executions):
+    data, weight, bias = arguments(14 + last)
+    params = dict(kernel=(3, 3), num_filter=8)
+    if last:
+        data, params = data.transpose((0, 2, 3, 1)), dict(params, layout="NHWC", weight_layout="first")
+    plain = nd.Convolution(data, weight, bias, **params)
+    addend = plain * -.5 + 1
+    before = executions()
+    for given, activation in (([], None), ([], "relu"), ([addend], None), ([addend], "relu")):
+        result = _function.F._convolution_sum(data, weight, bias, *given, with_addend=bool(given), activation=activation,
+                                              **params)
+        expected = plain + addend if given else plain
+        assert_close(result, (expected.relu() if activation else expected).asnumpy(), "float32", 8)
+    assert executions() == before + 4
 
 
 @library

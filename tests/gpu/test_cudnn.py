@@ -38,7 +38,7 @@ def plans(properties):
 
     convolution, deconvolution, weight = map(lookup, ("Convolution", "Deconvolution", "_backward_Convolution_weight"))
     for case in CASES:
-        if case.operator not in ("Convolution", "Deconvolution"):
+        if case.operator not in ("Convolution", "Deconvolution", "_convolution_sum"):
             continue
         operator = lookup(case.operator)
         params = operator.parse({key: value for key, value in case.params.items() if key in operator.params})
@@ -48,9 +48,13 @@ def plans(properties):
             out = infer(operator, params, names, shapes, [dtype] * len(shapes))[0][0]
             if 0 in (*shapes[0], *out):
                 continue
-            calls = [(operator, params, shapes[:2], out)]
+            calls = [(operator, params, shapes if case.operator == "_convolution_sum" else shapes[:2], out)]
+            if case.operator == "_convolution_sum":         # as plans have it: weights as the user gave them
+                swapped = (shapes[1][0], shapes[1][3], *shapes[1][1:3])
+                calls.append((operator, operator.parse(dict(params, weight_layout="first")),
+                              [shapes[0], swapped, *shapes[2:]], out))
             common = {key: value for key, value in params.items() if key in weight.params}
-            large, small = (shapes[0], out) if operator is convolution else (out, shapes[0])
+            large, small = (out, shapes[0]) if operator is deconvolution else (shapes[0], out)
             if not params.get("target_shape"):
                 calls.append((weight, weight.parse(common), [large, small], shapes[1]))
             if operator is convolution:

@@ -1,6 +1,7 @@
 """Fusion of convolutions in prediction: the same results, and nothing left beside them that they can do."""
 import pytest
 
+from mxcy.graph import fuse_convolution, layout
 from mxcy.graph.build import F, variable
 from mxcy.graph.fuse_convolution import fuse_convolutions
 from mxcy.graph.graph import Graph
@@ -11,11 +12,11 @@ from tests.graph.test_layout import close, needs_onednn
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("layout", [channels_last, lambda graph: graph], ids=["last", "first"])
-def test_same_results(name, layout):
+@pytest.mark.parametrize("arrange", [channels_last, lambda graph: graph], ids=["last", "first"])
+def test_same_results(name, arrange):
     graph = NETWORKS[name]()
     values = arrays(graph)
-    close(interpret(graph, values), interpret(fuse_convolutions(layout(graph)), values))
+    close(interpret(graph, values), interpret(fuse_convolutions(arrange(graph)), values))
 
 
 @needs_onednn
@@ -52,16 +53,29 @@ def test_on_gpus_batch_norm_goes_into_the_weights(name):
     close(interpret(graph, values), interpret(made, values))
 
 
-@pytest.mark.parametrize("layout", ["NCW", "NWC"])
-def test_other_layouts_on_gpus(layout):
-    axis = layout.index("C")
+@pytest.mark.parametrize("order", ["NCW", "NWC"])
+def test_other_layouts_on_gpus(order):
+    axis = order.index("C")
     shape, window = ((2, 5, 9), (4, 5, 3)) if axis == 1 else ((2, 9, 5), (4, 3, 5))
     net = Network()
     x = F.Convolution(net.variable("data", shape), net.variable("weight", window), net.variable("bias", (4,)), kernel=(3,),
-                      num_filter=4, layout=layout)
+                      num_filter=4, layout=order)
     statistics = [net.variable(kind, (4,)) for kind in ("gamma", "beta", "mean", "var")]
     graph = Graph([F.BatchNorm(x, *statistics, axis=axis - 3, fix_gamma=False).entry])
     made = fuse_convolutions(graph, gpu=True)
     assert count(made, "BatchNorm") == 0
+    values = arrays(graph)
+    close(interpret(graph, values), interpret(made, values))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_one_call_on_tensor_cores(name, monkeypatch):
+    for module in (layout, fuse_convolution):
+        monkeypatch.setattr(module, "preferring", lambda gpu: ("float32",))
+    graph = NETWORKS[name]()
+    made = fuse_convolutions(channels_last(graph, gpu=True), gpu=True)
+    assert count(made, "BatchNorm", "elemwise_add") == 0
+    if name == "residual":
+        assert count(made, "_convolution_sum") == count(graph, "Convolution") and count(made, "Activation") == 0
     values = arrays(graph)
     close(interpret(graph, values), interpret(made, values))

@@ -1,13 +1,15 @@
 """Convolution in its three directions: by cuDNN, by products of matrices, or by kernels that form these."""
+import json
 import math
 import os
 import struct
 
 from mxcy.dtype import NUMPY
 from mxcy.gpu import _cudnn
-from mxcy.gpu.recipe import Fill, LibraryCall, launch
+from mxcy.gpu.recipe import Array, Fill, LibraryCall, launch
 from mxcy.ops import _convolution as kernels
 from mxcy.ops.cuda import columns
+from mxcy.ops.cuda.fused import fused
 from mxcy.ops.cuda.product import TENSOR_CORES, TF32
 from mxcy.ops.cuda.rules import C_TYPES, THREADS, c_type, grid, rule
 
@@ -21,6 +23,7 @@ LIBRARY = {"float32": (0, 0), "float64": (1, 1), "float16": (2, 0), "bfloat16": 
 #: What it notes about ways to compute (cudnnBackendNumericalNote_t).
 BY_TENSOR_CORES, ROUNDED_INPUTS, SHORT_SUMS, UNORDERED = 1 << 0, 1 << 1, 1 << 2, 1 << 4
 REFUSED = SHORT_SUMS | UNORDERED * (os.environ.get("MXNET_ENFORCE_DETERMINISM", "0") == "1")
+A_BIAS, AN_ADDEND, A_RELU = 1, 2, 4  # what may follow the convolution in the same call
 DATA, WEIGHT, RESULT = range(3)     # what is computed from the other two; the largest side is DATA
 
 
@@ -53,7 +56,7 @@ class Geometry:
                            *self.stride, *self.dilate, *self.pad, *self.steps, math.prod(self.kernel),
                            math.prod(self.out), math.prod(self.data))
 
-    def problem(self, dtype, wanted, limit):
+    def problem(self, dtype, wanted, limit, follows):
         """The struct Problem of _cudnn.pyx: one axis is two, of which the first has one element."""
         axes = 3 if self.kernel[0] * self.data[0] > 1 else 2
         first = 3 - axes
@@ -65,14 +68,17 @@ class Geometry:
         for i, shape in zip((0, 2, 1), extents):
             strides = self.steps[5 * i:5 * i + 5]
             numbers += [*shape, *fill, *strides[:2], *strides[2 + first:], *fill]
+        channels = self.filters * self.groups
+        numbers += [1, channels, *(1,) * axes, *fill, channels, 1, *(channels if self.last else 1,) * axes, *fill]
+        numbers += numbers[20:30]                               # the addend is like the result
         for values in (self.stride, self.dilate, self.pad):
             numbers += [*values[first:], *fill]
         kind, compute = LIBRARY[dtype]
         rounds = dtype == "float32" and TF32
         tensor_cores = rounds or dtype == "float64" or TENSOR_CORES and dtype != "float32"
         refused = REFUSED | BY_TENSOR_CORES * (not tensor_cores) | ROUNDED_INPUTS * (not rounds)
-        return struct.pack("40q6i", *numbers, limit, wanted, kind, compute, axes, refused,
-                           NUMPY[dtype].itemsize)
+        return struct.pack("60q8i", *numbers, limit, wanted, kind, compute, axes, refused, NUMPY[dtype].itemsize,
+                           follows, 0)
 
 
 def preferring_last():
@@ -85,17 +91,21 @@ def preferring_last():
     return ("float16", "bfloat16", "float32") if TF32 else ("float16", "bfloat16")
 
 
-def by_library(g, wanted, data, weight, result, params, scratch, device):
-    """The call of cuDNN; None where it is missing, not wanted or cannot do it."""
+def by_library(g, wanted, data, weight, result, params, scratch, device, after=(), relu=False):
+    """The call of cuDNN; None where it is missing, not wanted or cannot do it.
+
+    ``after``: the bias and an addend, or the bias, or nothing; ``relu``: that follows them.
+    """
     dtype = (data, weight, result)[wanted].dtype
     if (device is None or params.get("cudnn_off") or dtype not in LIBRARY or not _cudnn.available()
             or not min(g.batch, g.channels, g.filters, *g.data, *g.out)):
         return None
-    plan = _cudnn.prepare(device, g.problem(dtype, wanted, params["workspace"] << 20))
+    follows = (0, A_BIAS, A_BIAS | AN_ADDEND)[len(after)] | A_RELU * relu
+    plan = _cudnn.prepare(device, g.problem(dtype, wanted, params["workspace"] << 20, follows))
     if plan is None:
         return None
     prepared, nbytes = plan
-    return LibraryCall(prepared, (data, weight, result, scratch(nbytes)))
+    return LibraryCall(prepared, (scratch(nbytes), data, weight, result, *after))
 
 
 def biases(g, out, given):
@@ -124,7 +134,7 @@ def tiles(rows, columns, layers):
 
 
 @rule(kernels.convolution)
-def _(ins, outs, kernel, params, scratch, device):
+def forward(ins, outs, kernel, params, scratch, device):
     data, weight, out = ins[0], ins[1], outs[0]
     g = Geometry(kernel, params, data, out, weight)
     if data.size == 0 and len(ins) < 3:
@@ -137,6 +147,25 @@ def _(ins, outs, kernel, params, scratch, device):
     return [launch(source(c_type(out, kernel, FLOATS)), "forward",
                    tiles(g.filters, g.batch * math.prod(g.out), g.groups), THREADS, g.packed(), data, weight,
                    ins[2] if len(ins) > 2 else 0, out)]
+
+
+@rule(kernels.convolution_sum)
+def _(ins, outs, kernel, params, scratch, device):
+    data, weight, *after = ins
+    out, relu = outs[0], params["activation"] == "relu"
+    g = Geometry(kernel, params, data, out, weight)
+    if call := by_library(g, RESULT, data, weight, out, params, scratch, device, after, relu):
+        return [call]
+    last, channels = (g.last, out.shape[-1 if g.last else 1])
+    bias = Array(after[0].pointer.tensor, (channels,) + (1,) * (0 if last else len(out.shape) - 2), out.dtype)
+    steps = [["broadcast_add", [0, 1], {}]]
+    if len(after) > 1:
+        steps.append(["elemwise_add", [len(after) + len(steps), 2], {}])
+    if relu:
+        steps.append(["relu", [len(after) + len(steps)], {}])
+    program = json.dumps({"inputs": 1 + len(after), "steps": steps, "outputs": [len(after) + len(steps)]})
+    return [*forward(ins[:2], outs, kernel, params, scratch, device),
+            *fused([out, bias, *after[1:]], [out], program)]
 
 
 @rule(kernels.deconvolution)

@@ -1,5 +1,5 @@
-/* A stand-in for libcudnn: the graph interface, as far as it describes a convolution, which is computed by loops in the
- * order of the stream that the handle has. What NVIDIA's documentation asks of descriptors is checked. Of the ways to
+/* A stand-in for libcudnn: the graph interface, as far as it describes a convolution and a sum and rectifier behind it,
+ * computed by loops in the order of the stream that the handle has. What NVIDIA's documentation asks of descriptors is checked. Of the ways to
  * compute that the heuristics name, the first ones are traps for a caller who does not read what the library says of them.
  */
 #include <dlfcn.h>
@@ -18,8 +18,8 @@ namespace {
 
 enum Status { SUCCESS = 0, BAD_PARAM = 2000, NOT_INITIALIZED = 1001, NOT_SUPPORTED = 3000, EXECUTION_FAILED = 5000 };
 enum Kind {
-    CONVOLUTION = 1, ENGINE = 2, CONFIGURATION = 3, HEURISTICS = 4, PLAN = 5, FORWARD = 10, BACKWARD_WEIGHT = 11,
-    BACKWARD_DATA = 12, GRAPH = 15, POINTERS = 16, TENSOR = 17
+    POINTWISE = 0, CONVOLUTION = 1, ENGINE = 2, CONFIGURATION = 3, HEURISTICS = 4, PLAN = 5, FORWARD = 10, BACKWARD_WEIGHT = 11,
+    BACKWARD_DATA = 12, POINTWISE_OPERATION = 13, GRAPH = 15, POINTERS = 16, TENSOR = 17
 };
 enum Type { A_DTYPE = 1, AN_INT64 = 3, A_FLOAT = 4, A_DOUBLE = 5, A_DESCRIPTOR = 15 };
 enum Dtype { F32 = 0, F64 = 1, F16 = 2, BF16 = 9 };
@@ -61,8 +61,10 @@ struct Tensor {
     char* data;
 };
 
-struct Problem {                            // tensors: data, weights, result
+struct Problem {                            // tensors: data, weights, result; what is added to that
     Tensor tensors[3];
+    std::vector<Tensor> added;
+    bool rectified;
     int64_t stride[3], dilate[3], pad[3];
     int direction, dtype, way;
     char* workspace;
@@ -78,7 +80,8 @@ int refuse(const std::string& why) {
 }
 
 size_t size_of(int type) {
-    return type == A_DTYPE || type == A_FLOAT || type == 7 || type == 8 || type == 11 ? 4 : type == 24 ? 1 : 8;
+    return type == A_DTYPE || type == A_FLOAT || type == 7 || type == 8 || type == 11 || type == 14 ? 4
+           : type == 2 || type == 24 ? 1 : 8;
 }
 
 size_t itemsize(int dtype) { return dtype == F64 ? 8 : dtype == F32 ? 4 : 2; }
@@ -174,7 +177,17 @@ void run(void* argument) {
                                     }
                             }
                     }
-    write(out, p->dtype, values[p->direction]);
+    std::vector<double>& made = values[p->direction];
+    for (const Tensor& added : p->added) {
+        Tensor spread = added;                  // an axis of one element is the same all along the result
+        for (int i = 0; i < 5; i++)
+            if (added.extents[i] == 1) spread.extents[i] = out.extents[i], spread.strides[i] = 0;
+        const auto terms = read(spread, p->dtype, false);
+        for (size_t i = 0; i < made.size(); i++) made[i] += terms[i];
+    }
+    for (double& value : made)
+        if (p->rectified && value < 0) value = 0;
+    write(out, p->dtype, made);
 }
 
 /* -- descriptors ---------------------------------------------------------------------------------------------------- */
@@ -205,7 +218,7 @@ int check_operation(const Descriptor& d) {
     for (const Descriptor* tensor : tensors) {
         if (!tensor->finished) return refuse("a tensor is not finalized");
         if (tensor->all<int64_t>(902).size() != axes + 2) return refuse("a tensor has another number of axes");
-        if (tensor->one<int>(901) != tensors[0]->one<int>(901)) return NOT_SUPPORTED;
+        if (tensor->one<int>(901) != tensors[0]->one<int>(901) && !tensor->has(907)) return NOT_SUPPORTED;
     }
     const bool wide = convolution.one<int>(100) == F64;
     if (wide != (tensors[0]->one<int>(901) == F64)) return NOT_SUPPORTED;
@@ -226,8 +239,34 @@ int check_operation(const Descriptor& d) {
     return SUCCESS;
 }
 
+/* What NVIDIA has kernels for: a convolution; or one, perhaps an addend like its result, a bias, perhaps a rectifier. */
+int check_graph(const Descriptor& d) {
+    const auto operations = d.all<const Descriptor*>(801);
+    const Descriptor* result = tensors_of(*operations[0])[2];
+    std::string sums;
+    bool rectified = false;
+    for (size_t i = 1; i < operations.size(); i++) {
+        const Descriptor& operation = *operations[i];
+        if (operation.kind != POINTWISE_OPERATION || !result->has(907) || &operation.descriptor(751) != result)
+            return NOT_SUPPORTED;
+        const int mode = operation.descriptor(750).one<int>(0);
+        if (rectified || (mode != 0 && mode != 100) || operation.has(752) != (mode == 0)) return NOT_SUPPORTED;
+        rectified = mode == 100;
+        if (mode == 0) {
+            const auto extents = operation.descriptor(752).all<int64_t>(902), whole = result->all<int64_t>(902);
+            bool bias = extents[1] == whole[1];
+            for (size_t k = 0; k < extents.size(); k++) bias = bias && (k == 1 || extents[k] == 1);
+            if (!bias && extents != whole) return refuse("a summand has another shape than the result");
+            sums += bias ? 'b' : 'a';
+        }
+        result = &operation.descriptor(753);
+    }
+    if (result->has(907)) return refuse("the result is virtual");
+    return operations.size() == 1 || sums == "b" || sums == "ab" ? SUCCESS : NOT_SUPPORTED;
+}
+
 const std::map<int, std::vector<int>> NEEDED = {
-    {CONVOLUTION, {100, 101, 102, 103, 104, 105, 106}}, {HEURISTICS, {200, 201}}, {PLAN, {400, 401}},
+    {POINTWISE, {0, 1}}, {POINTWISE_OPERATION, {750, 751, 753}}, {CONVOLUTION, {100, 101, 102, 103, 104, 105, 106}}, {HEURISTICS, {200, 201}}, {PLAN, {400, 401}},
     {FORWARD, {700, 701, 702, 703, 704, 705}}, {BACKWARD_DATA, {706, 707, 708, 709, 710, 711}},
     {BACKWARD_WEIGHT, {712, 713, 714, 715, 716, 717}}, {GRAPH, {800, 801}}, {POINTERS, {1000, 1001, 1003}},
     {TENSOR, {900, 901, 902, 903, 906}}};
@@ -307,6 +346,7 @@ API int cudnnBackendFinalize(void* descriptor) {
         if (!d.has(name)) return refuse("a descriptor of kind " + std::to_string(d.kind) + " lacks " + std::to_string(name));
     int status = d.kind == TENSOR ? check_tensor(d) : SUCCESS;
     if (d.kind == FORWARD || d.kind == BACKWARD_DATA || d.kind == BACKWARD_WEIGHT) status = check_operation(d);
+    if (d.kind == GRAPH) status = check_graph(d);
     if (d.kind == PLAN && d.descriptor(401).way == UNSUPPORTED) status = NOT_SUPPORTED;
     d.finished = status == SUCCESS;
     return status;
@@ -345,16 +385,26 @@ API int cudnnBackendExecute(void* handle, void* plan, void* pointers) {
     const auto& configuration = static_cast<const Descriptor*>(plan)->descriptor(401);
     const auto& given = *static_cast<const Descriptor*>(pointers);
     if (!given.finished) return refuse("the pointers are not finalized");
-    const auto& operation = configuration.descriptor(201).descriptor(801);
+    const auto operations = configuration.descriptor(201).all<const Descriptor*>(801);
+    const auto& operation = *operations[0];
     const auto& convolution = operation.descriptor(base_of(operation.kind) + 2);
     const auto identities = given.all<int64_t>(1000);
     const auto data = given.all<char*>(1001);
-    const auto tensors = tensors_of(operation);
+    auto tensors = tensors_of(operation);
     Problem p{};
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 1; i < operations.size(); i++) {
+        p.rectified = !operations[i]->has(752);
+        if (!p.rectified) tensors.push_back(&operations[i]->descriptor(752));
+        tensors[2] = &operations[i]->descriptor(753);
+    }
+    p.added.resize(tensors.size() - 3);
+    for (size_t i = 0; i < tensors.size(); i++) {
+        Tensor& tensor = i < 3 ? p.tensors[i] : p.added[i - 3];
         for (size_t k = 0; k < identities.size(); k++)
             if (identities[k] == tensors[i]->one<int64_t>(906))
-                if (const int status = fill_tensor(p.tensors[i], *tensors[i], data[k])) return status;
+                if (const int status = fill_tensor(tensor, *tensors[i], data[k])) return status;
+        if (!tensor.data) return refuse("a tensor has no pointer");
+    }
     const int axes = int(convolution.one<int64_t>(106));
     for (int i = 0; i < 3; i++) {
         const int from = i - (3 - axes);

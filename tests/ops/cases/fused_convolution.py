@@ -32,8 +32,18 @@ def rows():
                        fused, dtypes=("float32",), grad=False, slack=16, id=f"{activation} {addend}")
 
 
+def summed(x, w, bias, addend=0, *, activation, **_):
+    total = last(convolution)(x, w, bias, **WINDOW) + addend
+    return np.maximum(total, 0) if activation else total
+
+
+SUMS = [Case("_convolution_sum", [normal(*DATA), normal(*WEIGHT.shape), normal(32), *[normal(*OUT)] * addend],
+             dict(WINDOW, activation=activation, with_addend=addend), summed, grad=False, slack=16,
+             id=f"{activation} {addend}") for activation in (None, "relu") for addend in (False, True)]
+
 CASES = [
+    *SUMS,
     *rows(),
     Case("_prepare_convolution_weight", [normal(*WEIGHT.shape)], dict(WINDOW, data_shape=DATA, out_shape=OUT), None,
          dtypes=("float32",), grad=False),
-] if available() else []
+] if available() else SUMS
