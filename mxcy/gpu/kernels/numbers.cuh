@@ -2,6 +2,7 @@
 #ifndef MXCY_GPU_NUMBERS_CUH
 #define MXCY_GPU_NUMBERS_CUH
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include "mxcy/ops/half.h"
 
@@ -43,7 +44,11 @@ template <class T> static inline T narrow(wide_t<T> x) {
 #endif
     } else if constexpr (std::is_same_v<T, bfloat16>) {
         bfloat16 narrow;
+#if defined __CUDA_ARCH__ && __CUDA_ARCH__ >= 800
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(narrow.bits) : "f"(x));
+#else
         mxcy_float_to_bfloat16(&narrow.bits, &x, 1);
+#endif
         return narrow;
     } else return x;
 }
@@ -57,9 +62,34 @@ template <class W> static inline W number(double value) {
 /* Elements that are read and written at once. */
 template <class T, int count> struct alignas(sizeof(T) * count) Pack { T item[count]; };
 
+/* Stores a pack in global memory by one instruction. The compiler takes assignments apart, and leaves them so where it finds stores of
+   the same elements in another branch. */
+template <class P> static inline void store_whole(P* to, const P& pack) {
+#ifdef __CUDA_ARCH__
+    if constexpr (sizeof(P) == 16) {
+        uint32_t words[4];
+        memcpy(words, &pack, 16);
+        asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+                     :: "l"(to), "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3]) : "memory");
+        return;
+    }
+#endif
+    *to = pack;
+}
+
 /* Items of one thread, in turns of the whole grid. */
 static inline int64_t first_item() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
-static inline int64_t grid_step() { return int64_t(gridDim.x) * blockDim.x; }
+static inline int64_t grid_step() {
+#ifdef __CUDA_ARCH__
+    /* Read anew in each turn: if it were known to stay, the compiler would unroll, and every thread begin with a 64-bit
+       division for the number of turns, of which there is one. */
+    uint32_t blocks;
+    asm volatile("mov.u32 %0, %%nctaid.x;" : "=r"(blocks));
+    return int64_t(blocks) * blockDim.x;
+#else
+    return int64_t(gridDim.x) * blockDim.x;
+#endif
+}
 
 }  // namespace mxcy
 #endif

@@ -18,14 +18,20 @@ template <class T, class C, class I>
 static inline void where(T* out, const C* condition, const T* x, const T* y, const Divisor& row, int64_t n) {
     constexpr int count = 16 / sizeof(T);
     typedef Pack<T, count> P;
+    typedef Pack<C, count> Q;
     const bool aligned = (uintptr_t(out) | uintptr_t(x) | uintptr_t(y)) % sizeof(P) == 0;
+    const bool together = row.by == 1 && uintptr_t(condition) % sizeof(Q) == 0;
     const int64_t packs = aligned ? n / count : 0;
     for (int64_t i = first_item(); i < packs; i += grid_step()) {
         const P yes = reinterpret_cast<const P*>(x)[i], no = reinterpret_cast<const P*>(y)[i];
         P result;
+        Q which;
+        if (together) which = reinterpret_cast<const Q*>(condition)[i];
+        else
 #pragma unroll
-        for (int j = 0; j < count; j++)
-            result.item[j] = is_true(condition[divide(I(i * count + j), row)]) ? yes.item[j] : no.item[j];
+            for (int j = 0; j < count; j++) which.item[j] = condition[divide(I(i * count + j), row)];
+#pragma unroll
+        for (int j = 0; j < count; j++) result.item[j] = is_true(which.item[j]) ? yes.item[j] : no.item[j];
         reinterpret_cast<P*>(out)[i] = result;
     }
     for (int64_t i = packs * count + first_item(); i < n; i += grid_step())

@@ -78,15 +78,30 @@ static inline void transpose_tiles(T* out, const T* in, const Walk<axes>& walk, 
         in += index * walk.from[axis];
     }
     const int64_t row = int64_t(down) * side, column = int64_t(right) * side;
+    const int row_end = rows - row < side ? int(rows - row) : side;
+    const int column_end = columns - column < side ? int(columns - column) : side;
+    in += row * walk.from[0] + column;
+    out += column * walk.to[1] + row;
+    T item[side / TILE_ROWS][side / 32];        /* all reads are under way before the first is waited for */
 #pragma unroll
-    for (int y = threadIdx.y; y < side; y += TILE_ROWS)
-        for (int x = threadIdx.x; x < side; x += 32)
-            if (row + y < rows && column + x < columns) tile[y][x] = in[(row + y) * walk.from[0] + column + x];
+    for (int i = 0; i < side / TILE_ROWS; i++)
+#pragma unroll
+        for (int j = 0; j < side / 32; j++) {
+            const int y = threadIdx.y + i * TILE_ROWS, x = threadIdx.x + j * 32;
+            if (y < row_end && x < column_end) item[i][j] = in[y * walk.from[0] + x];
+        }
+#pragma unroll
+    for (int i = 0; i < side / TILE_ROWS; i++)
+#pragma unroll
+        for (int j = 0; j < side / 32; j++) tile[threadIdx.y + i * TILE_ROWS][threadIdx.x + j * 32] = item[i][j];
     __syncthreads();
 #pragma unroll
-    for (int x = threadIdx.y; x < side; x += TILE_ROWS)
-        for (int y = threadIdx.x; y < side; y += 32)
-            if (row + y < rows && column + x < columns) out[(column + x) * walk.to[1] + row + y] = tile[y][x];
+    for (int i = 0; i < side / TILE_ROWS; i++)
+#pragma unroll
+        for (int j = 0; j < side / 32; j++) {
+            const int x = threadIdx.y + i * TILE_ROWS, y = threadIdx.x + j * 32;
+            if (y < row_end && x < column_end) out[x * walk.to[1] + y] = tile[y][x];
+        }
 }
 
 }  // namespace mxcy

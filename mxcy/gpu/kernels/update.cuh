@@ -8,7 +8,7 @@
 
 namespace mxcy {
 
-enum { UPDATE_CHUNK = 4096 };               /* items of a block */
+enum { UPDATE_CHUNK = 4096, UPDATE_THREADS = 256 };         /* of a block: items, threads */
 enum Tail { NOTHING, RESCALE, RATES };      /* what stands behind the weights, as in _update.pyx */
 
 struct Group {                              /* a weight and what belongs to it */
@@ -41,7 +41,7 @@ template <template <class> class R, class T, class S, class O, bool mixed, bool 
         typedef Pack<T, count> P;
         typedef Pack<S, count> Q;
         typedef Pack<W, count> C;
-        for (int64_t i = begin / count + threadIdx.x; i < end / count; i += blockDim.x) {
+        for (int64_t i = begin / count + threadIdx.x; i < end / count; i += UPDATE_THREADS) {
             const P g = static_cast<const P*>(group.grad)[i];
             P w;
             C copy;
@@ -87,7 +87,7 @@ static inline void update(const Groups<most>& groups, mxcy_update::Numbers numbe
         numbers.rescale = widen(behind[0]);
         if (!std::isfinite(numbers.rescale) || numbers.rescale == 0) {       /* no update: a loss overflowed */
             if (group.out != group.weight)
-                for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x)
+                for (int64_t i = begin + threadIdx.x; i < end; i += UPDATE_THREADS)
                     static_cast<T*>(group.out)[i] = static_cast<const T*>(group.weight)[i];
             return;
         }
@@ -115,8 +115,9 @@ static inline void scaled_step(T* out, S* weight, const V* g, const F* length, c
 }  // namespace mxcy
 
 #define MXCY_UPDATE(R, T, S, O, mixed, keep, tail, F, most)                                                            \
-    extern "C" __global__ void update(const mxcy::Groups<most> groups, mxcy_update::Numbers numbers, double factor,    \
-                                      const F* behind, const F* behind2) {                                             \
+    extern "C" __global__ void __launch_bounds__(mxcy::UPDATE_THREADS)                                                 \
+    update(const __grid_constant__ mxcy::Groups<most> groups, mxcy_update::Numbers numbers, double factor,             \
+           const F* behind, const F* behind2) {                                                                        \
         mxcy::update<mxcy_update::R, T, S, O, mixed, keep, mxcy::tail, F, most>(groups, numbers, factor, behind,       \
                                                                                 behind2);                              \
     }
