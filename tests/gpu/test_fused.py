@@ -62,9 +62,11 @@ def test_outputs_over_inputs():
 
 def test_numbers_are_not_in_the_text():
     """One kernel does for all learning rates."""
-    texts = {steps(Program(1, (step("_mul_scalar", 0, scalar=scalar), step("clip", 1, a_min=-scalar, a_max=scalar)), (2,)))[0]
-             for scalar in (1., 2.)}
-    assert len(texts) == 1
+    def lines(scalar):
+        clip = step("clip", 1, a_min=-scalar, a_max=scalar)
+        return steps(Program(1, (step("_mul_scalar", 0, scalar=scalar), clip), (2,)))[1]
+
+    assert lines(1.) == lines(2.)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16", "int32", "int8", "uint8"])

@@ -25,6 +25,7 @@ static inline void add_run(wide_t<T>* sum, const P* g, const uint32_t* order, in
                            int64_t inner) {
     constexpr int ahead = 4;
     bool first = true;
+#pragma unroll 1
     for (int64_t j = begin; j < end; j += step * ahead) {
         P item[ahead];
 #pragma unroll
@@ -41,16 +42,18 @@ static inline void add_run(wide_t<T>* sum, const P* g, const uint32_t* order, in
 
 /* out[o, place] = the sum of g[o, i] over the items i of the place; `inner` packs each. Long runs are left out. */
 template <class T, int count>
-static inline void add_items(T* out, const T* g, const uint32_t* keys, const uint32_t* order, int64_t m, int64_t places,
-                             int64_t inner, int64_t n) {
+static inline void add_items(T* out, const T* g, const uint32_t* keys, const uint32_t* order, int64_t m,
+                             const Divisor& places, const Divisor& inner, int64_t n) {
     typedef Pack<T, count> P;
     for (int64_t i = first_item(); i < n; i += grid_step()) {
-        const int64_t column = i % inner, row = i / inner, place = row % places, outer = row / places;
+        int64_t column = i, place = split(column, inner);
+        const int64_t outer = split(place, places);
         const int64_t begin = lower_bound(keys, 0, m, place), most = begin + LONG + 1 < m ? begin + LONG + 1 : m;
         const int64_t end = lower_bound(keys, begin, most, place + 1);
         if (end - begin > LONG) continue;
         wide_t<T> sum[count] = {};
-        add_run<T, count>(sum, reinterpret_cast<const P*>(g) + outer * m * inner + column, order, begin, end, 1, inner);
+        add_run<T, count>(sum, reinterpret_cast<const P*>(g) + outer * m * inner.by + column, order, begin, end, 1,
+                          inner.by);
         P result;
         for (int c = 0; c < count; c++) result.item[c] = narrow<T>(sum[c]);
         reinterpret_cast<P*>(out)[i] = result;
@@ -61,7 +64,7 @@ static inline void add_items(T* out, const T* g, const uint32_t* keys, const uin
    LONG_LANES sums, which are then added up pair by pair. */
 template <class T, int count>
 static inline void add_long_runs(T* out, const T* g, const uint32_t* keys, const uint32_t* order, int64_t m,
-                                 int64_t places, int64_t inner, int64_t outer) {
+                                 const Divisor& places, const Divisor& inner, int64_t outer) {
     typedef Pack<T, count> P;
     typedef Pack<wide_t<T>, count> Sums;
     __shared__ Sums lane[LONG_LANES][32];
@@ -69,12 +72,13 @@ static inline void add_long_runs(T* out, const T* g, const uint32_t* keys, const
     if (at - begin >= LONG) return;
     const int64_t end = lower_bound(keys, at, m, uint64_t(place) + 1);
     if (end - begin <= LONG) return;
-    for (int64_t start = 0; start < outer * inner; start += 32) {
-        const int64_t i = start + threadIdx.x, column = i % inner, o = i / inner;
+    for (int64_t start = 0; start < outer * inner.by; start += 32) {
+        int64_t column = start + threadIdx.x;
+        const int64_t o = split(column, inner);
         Sums sums = {};
         if (o < outer)
-            add_run<T, count>(sums.item, reinterpret_cast<const P*>(g) + o * m * inner + column, order,
-                              begin + threadIdx.y, end, LONG_LANES, inner);
+            add_run<T, count>(sums.item, reinterpret_cast<const P*>(g) + o * m * inner.by + column, order,
+                              begin + threadIdx.y, end, LONG_LANES, inner.by);
         for (int half_of = LONG_LANES / 2; half_of > 0; half_of /= 2) {
             lane[threadIdx.y][threadIdx.x] = sums;
             __syncthreads();
@@ -85,7 +89,7 @@ static inline void add_long_runs(T* out, const T* g, const uint32_t* keys, const
         if (threadIdx.y || o >= outer) continue;
         P result;
         for (int c = 0; c < count; c++) result.item[c] = narrow<T>(sums.item[c]);
-        reinterpret_cast<P*>(out)[(o * places + place) * inner + column] = result;
+        reinterpret_cast<P*>(out)[(o * places.by + place) * inner.by + column] = result;
     }
 }
 

@@ -28,13 +28,12 @@ template <class Op, bool ROWS, int V, class T, class Out>
 static inline void best(Out* out, Place<wide_t<T>>* parts, const T* x, const Items& p) {
     typedef wide_t<T> W;
     const auto job = job_of<ROWS, V>(p);
-    const bool aligned = is_aligned<V>(x);
     Place<W> mine[V];
 #pragma unroll
     for (int v = 0; v < V; v++) mine[v] = {W(0), -1};
-    int64_t next = job.first + (ROWS ? threadIdx.x % int(p.lanes) : threadIdx.x / int(p.lanes));
-    const int64_t step = ROWS ? p.lanes : THREADS / p.lanes;
-    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+    const int lanes = int(p.lanes), step = ROWS ? lanes : groups_of(THREADS, lanes);
+    int64_t next = job.first + (ROWS ? lane_of(lanes) : group_of(lanes));
+    each_pack<ROWS, V>(p, job, is_aligned<V>(x), [&](int64_t at, bool aligned) {
         const Pack<T, V> pack = load_pack<V>(x + at, aligned);
 #pragma unroll
         for (int v = 0; v < V; v++) {
@@ -44,31 +43,32 @@ static inline void best(Out* out, Place<wide_t<T>>* parts, const T* x, const Ite
         }
         next += step;
     });
-    join_packs<ROWS>(mine, int(p.lanes), Better<Op>());
-    const int64_t results = ROWS ? 1 : V, size = p.outputs * (ROWS ? 1 : p.length * V);
-    if (job.leads)
-        for (int v = 0; v < results; v++) {
-            if (parts) parts[job.share * size + job.output + v] = mine[v];
-            else out[job.output + v] = narrow<Out>(wide_t<Out>(mine[v].at));
-        }
+    const int64_t size = p.outputs * (ROWS ? 1 : p.length.by * V);
+    join_packs<ROWS, V>(lanes, Better<Op>(), [&](int v) { return mine[v]; }, [&](int v, const Place<W>& place) {
+        if (!job.leads) return;
+        if (parts) parts[job.share * size + job.output + v] = place;
+        else out[job.output + v] = narrow<Out>(wide_t<Out>(place.at));
+    });
 }
 
 template <class Op, class W, class Out>
 static inline void best_of_shares(Out* out, const Place<W>* parts, int64_t outputs, int64_t shares, int64_t lanes) {
-    const int64_t output = first_item() / lanes;
+    const int64_t output = int64_t(blockIdx.x) * groups_of(THREADS, int(lanes)) + group_of(int(lanes));
     Place<W> mine = {W(0), -1};
     if (output < outputs)
-        for (int64_t share = threadIdx.x % lanes; share < shares; share += lanes)
+#pragma unroll 1
+        for (int64_t share = lane_of(int(lanes)); share < shares; share += lanes)
             mine = Better<Op>()(mine, parts[share * outputs + output]);
     mine = join_lanes(mine, int(lanes), Better<Op>());
-    if (output < outputs && threadIdx.x % lanes == 0) out[output] = narrow<Out>(wide_t<Out>(mine.at));
+    if (output < outputs && lane_of(int(lanes)) == 0) out[output] = narrow<Out>(wide_t<Out>(mine.at));
 }
 
 }  // namespace mxcy
 
 #define MXCY_ARGMAX(Op, ROWS, V, T, Out)                                                                               \
     typedef mxcy::Place<mxcy::wide_t<T>> P;                                                                            \
-    extern "C" __global__ void __launch_bounds__(256) best(Out* out, P* parts, const T* x, mxcy::Items p) {            \
+    extern "C" __global__ void __launch_bounds__(256) best(Out* out, P* parts, const T* x,                             \
+                                                           const __grid_constant__ mxcy::Items p) {                    \
         mxcy::best<mxcy_reduce::Op, ROWS, V>(out, parts, x, p);                                                        \
     }                                                                                                                  \
     extern "C" __global__ void best_of_shares(Out* out, const P* parts, int64_t outputs, int64_t shares,               \

@@ -14,7 +14,8 @@ using mxcy_norm::Moments;
 
 struct BatchNorm {
     double eps, momentum;
-    int64_t channels, elements;             /* elements: of a channel */
+    Divisor channels;
+    int64_t elements;                       /* of a channel */
     int64_t fix_gamma, batch;               /* batch: statistics are those of the batch, not the moving ones */
 };
 
@@ -28,15 +29,14 @@ struct JoinMoments {
 /* Sums of the distances from the first element, so that a large mean costs no digits. */
 template <class W> struct Distances {
     W first, sum, squares;
-    int64_t count;
 
-    void add(W x) {
-        if (count++ == 0) first = x;
+    void add(W x, bool begins) {
+        if (begins) first = x;
         const W distance = x - first;
         sum += distance;
         squares += distance * distance;
     }
-    Moments moments() const {
+    Moments moments(int64_t count) const {
         if (count == 0) return {0, 0, 0};
         const double n = double(count), rest = double(squares) - double(sum) * double(sum) / n;
         return {n, double(first) + double(sum) / n, rest > 0 ? rest : 0};
@@ -57,19 +57,18 @@ static inline void channel_moments(Moments* parts, const X* x, const Items& p, c
     typedef wide_t<X> W;
     if (!train || !norm.batch) return;
     const auto job = job_of<ROWS, V>(p);
-    const bool aligned = is_aligned<V>(x);
     Distances<W> near[V] = {};
-    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+    int64_t count = 0;
+    each_pack<ROWS, V, V < 8 ? 4 : 2>(p, job, is_aligned<V>(x), [&](int64_t at, bool aligned) {
         const Pack<X, V> pack = load_pack<V>(x + at, aligned);
 #pragma unroll
-        for (int v = 0; v < V; v++) near[v].add(widen(pack.item[v]));
+        for (int v = 0; v < V; v++) near[v].add(widen(pack.item[v]), count == 0);
+        count++;
     });
-    Moments moments[V];
-#pragma unroll
-    for (int v = 0; v < V; v++) moments[v] = near[v].moments();
-    join_packs<ROWS>(moments, int(p.lanes), JoinMoments());
-    if (job.leads)
-        for (int v = 0; v < (ROWS ? 1 : V); v++) parts[(job.output + v) * p.shares + job.share] = moments[v];
+    const auto get = [&](int v) { return near[v].moments(count); };
+    join_packs<ROWS, V>(int(p.lanes), JoinMoments(), get, [&](int v, const Moments& moments) {
+        if (job.leads) parts[(job.output + v) * p.shares.by + job.share] = moments;
+    });
 }
 
 /* The shares of a channel joined by a warp, for all its threads. */
@@ -82,7 +81,7 @@ template <class W>
 static inline void statistics(W* mean, W* scale, const W* moving_mean, const W* moving_var, const Moments* parts,
                               int64_t shares, const BatchNorm& norm, int train) {
     const int64_t c = first_item() / 32;
-    if (c >= norm.channels) return;
+    if (c >= norm.channels.by) return;
     const bool batch = train && norm.batch;
     const Moments moments = join_shares(parts + c * shares, batch ? shares : 0, Moments{0, 0, 0}, JoinMoments());
     if (threadIdx.x % 32) return;
@@ -97,7 +96,6 @@ static inline void batch_normalize(X* y, const X* x, const wide_t<X>* gamma, con
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
     if (!job.mine) return;
-    const bool aligned = is_aligned<V>(x) && is_aligned<V>(y);
     W centre[V], factor[V], shift[V];
 #pragma unroll
     for (int v = 0; v < V; v++) {
@@ -106,7 +104,7 @@ static inline void batch_normalize(X* y, const X* x, const wide_t<X>* gamma, con
         factor[v] = norm.fix_gamma ? scale[c] : scale[c] * gamma[c];
         shift[v] = beta[c];
     }
-    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+    each_pack<ROWS, V>(p, job, is_aligned<V>(x) && is_aligned<V>(y), [&](int64_t at, bool aligned) {
         Pack<X, V> pack = load_pack<V>(x + at, aligned);
 #pragma unroll
         for (int v = 0; v < V; v++) pack.item[v] = narrow<X>((widen(pack.item[v]) - centre[v]) * factor[v] + shift[v]);
@@ -118,11 +116,10 @@ template <bool ROWS, int V, class X>
 static inline void channel_products(Products* parts, const X* g, const X* x, const wide_t<X>* mean, const Items& p) {
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
-    const bool aligned = is_aligned<V>(g) && is_aligned<V>(x);
     W centre[V], sum[V] = {}, product[V] = {};
 #pragma unroll
     for (int v = 0; v < V; v++) centre[v] = job.mine ? mean[job.output + (ROWS ? 0 : v)] : W(0);
-    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+    each_pack<ROWS, V>(p, job, is_aligned<V>(g) && is_aligned<V>(x), [&](int64_t at, bool aligned) {
         const Pack<X, V> gs = load_pack<V>(g + at, aligned), xs = load_pack<V>(x + at, aligned);
 #pragma unroll
         for (int v = 0; v < V; v++) {
@@ -131,12 +128,10 @@ static inline void channel_products(Products* parts, const X* g, const X* x, con
             product[v] += gradient * (widen(xs.item[v]) - centre[v]);
         }
     });
-    Products products[V];
-#pragma unroll
-    for (int v = 0; v < V; v++) products[v] = {double(sum[v]), double(product[v])};
-    join_packs<ROWS>(products, int(p.lanes), JoinProducts());
-    if (job.leads)
-        for (int v = 0; v < (ROWS ? 1 : V); v++) parts[(job.output + v) * p.shares + job.share] = products[v];
+    const auto get = [&](int v) { return Products{double(sum[v]), double(product[v])}; };
+    join_packs<ROWS, V>(int(p.lanes), JoinProducts(), get, [&](int v, const Products& products) {
+        if (job.leads) parts[(job.output + v) * p.shares.by + job.share] = products;
+    });
 }
 
 /* Gradients of the weights; the moving statistics; and the three factors of the gradient of the data. */
@@ -145,7 +140,7 @@ static inline void weight_gradients(W* dgamma, W* dbeta, W* terms, const W* gamm
                                     W* moving_mean, W* moving_var, const Products* parts, int64_t shares,
                                     const BatchNorm& norm) {
     const int64_t c = first_item() / 32;
-    if (c >= norm.channels) return;
+    if (c >= norm.channels.by) return;
     const Products total = join_shares(parts + c * shares, norm.elements ? shares : 0, Products{0, 0}, JoinProducts());
     if (threadIdx.x % 32) return;
     const double deviation = 1 / double(scale[c]), n = double(norm.elements), keep = norm.momentum;
@@ -166,7 +161,6 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
     if (!job.mine) return;
-    const bool aligned = is_aligned<V>(g) && is_aligned<V>(x) && is_aligned<V>(out);
     W centre[V], term[V][3];
 #pragma unroll
     for (int v = 0; v < V; v++) {
@@ -174,7 +168,8 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
         centre[v] = mean[c];
         for (int k = 0; k < 3; k++) term[v][k] = terms[3 * c + k];
     }
-    each_pack<ROWS, V>(p, job, [&](int64_t at) {
+    const bool all_aligned = is_aligned<V>(g) && is_aligned<V>(x) && is_aligned<V>(out);
+    each_pack<ROWS, V>(p, job, all_aligned, [&](int64_t at, bool aligned) {
         Pack<X, V> gs = load_pack<V>(g + at, aligned);
         const Pack<X, V> xs = load_pack<V>(x + at, aligned);
 #pragma unroll
@@ -189,7 +184,8 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
 
 #define MXCY_BATCH_NORM(ROWS, V, X)                                                                                    \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256) moments(mxcy::Moments* parts, const X* x, mxcy::Items p,         \
+    extern "C" __global__ void __launch_bounds__(256, 4) moments(mxcy::Moments* parts, const X* x,                     \
+                                                              const __grid_constant__ mxcy::Items p,                   \
                                                               mxcy::BatchNorm norm, int train) {                       \
         mxcy::channel_moments<ROWS, V>(parts, x, p, norm, train);                                                      \
     }                                                                                                                  \
@@ -198,14 +194,17 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
                                           int train) {                                                                 \
         mxcy::statistics(mean, scale, moving_mean, moving_var, parts, shares, norm, train);                            \
     }                                                                                                                  \
-    extern "C" __global__ void normalize(X* y, const X* x, const W* gamma, const W* beta, const W* mean,               \
-                                         const W* scale, mxcy::Items p, mxcy::BatchNorm norm) {                        \
+    extern "C" __global__ void __launch_bounds__(256) normalize(X* y, const X* x, const W* gamma, const W* beta,       \
+                                                                const W* mean, const W* scale,                         \
+                                                                const __grid_constant__ mxcy::Items p,                 \
+                                                                mxcy::BatchNorm norm) {                                \
         mxcy::batch_normalize<ROWS, V>(y, x, gamma, beta, mean, scale, p, norm);                                       \
     }
 #define MXCY_BATCH_NORM_BACKWARD(ROWS, V, X)                                                                           \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256) products(mxcy::Products* parts, const X* g, const X* x,          \
-                                                               const W* mean, mxcy::Items p) {                         \
+    extern "C" __global__ void __launch_bounds__(256, 4) products(mxcy::Products* parts, const X* g, const X* x,       \
+                                                               const W* mean,                                          \
+                                                               const __grid_constant__ mxcy::Items p) {                \
         mxcy::channel_products<ROWS, V>(parts, g, x, mean, p);                                                         \
     }                                                                                                                  \
     extern "C" __global__ void weights(W* dgamma, W* dbeta, W* terms, const W* gamma, const W* mean, const W* scale,   \
@@ -214,8 +213,9 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
         mxcy::weight_gradients(dgamma, dbeta, terms, gamma, mean, scale, moving_mean, moving_var, parts, shares,       \
                                norm);                                                                                  \
     }                                                                                                                  \
-    extern "C" __global__ void data(X* out, const X* g, const X* x, const W* mean, const W* terms, mxcy::Items p,      \
-                                    mxcy::BatchNorm norm) {                                                            \
+    extern "C" __global__ void __launch_bounds__(256) data(X* out, const X* g, const X* x, const W* mean,              \
+                                                           const W* terms, const __grid_constant__ mxcy::Items p,      \
+                                                           mxcy::BatchNorm norm) {                                     \
         mxcy::data_gradient<ROWS, V>(out, g, x, mean, terms, p, norm);                                                 \
     }
 #endif

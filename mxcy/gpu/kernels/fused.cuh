@@ -21,11 +21,12 @@ template <int inputs, int outputs, int constants, int axes> struct Fused {
 
 /* Elements begin to end, `count` in a row at once. */
 template <int count, class T, class I, class Steps, int inputs, int outputs, int constants, int axes>
-static inline void fused_range(const Fused<inputs, outputs, constants, axes>& f, Steps steps, I begin, I end) {
+static inline void fused_range(const Fused<inputs, outputs, constants, axes>& f, Steps steps, int64_t begin,
+                               int64_t end) {
     typedef wide_t<T> W;
     typedef Pack<T, count> P;
-    for (I i = begin + I(first_item()) * count; i < end; i += I(grid_step()) * count) {
-        I at[inputs] = {}, rest = i;
+    for (int64_t i = begin + first_item() * count; i < end; i += grid_step() * count) {
+        I at[inputs] = {}, rest = I(i);
 #pragma unroll
         for (int axis = 0; axis < axes; axis++) {
             I index = rest;
@@ -58,9 +59,9 @@ static inline void fused(const Fused<inputs, outputs, constants, axes>& f, Steps
     constexpr int count = 16 / sizeof(T);
     bool packs = axes == 1 || f.dims[0].by % count == 0;
     for (int k = 0; k < outputs; k++) packs = packs && uintptr_t(f.out[k]) % 16 == 0;
-    const I end = packs ? I(n) / count * count : 0;
-    fused_range<count, T, I>(f, steps, I(0), end);
-    fused_range<1, T, I>(f, steps, end, I(n));
+    const int64_t end = packs ? n / count * count : 0;
+    fused_range<count, T, I>(f, steps, 0, end);
+    fused_range<1, T, I>(f, steps, end, n);
 }
 
 }  // namespace mxcy

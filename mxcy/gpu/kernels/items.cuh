@@ -4,40 +4,56 @@
    says. The results begin where `kept` says. Either the neighbours all belong to one result (rows) or each to its own
    (columns); then an item is a row, and `length` counts the packs of V columns across.
 
-   `lanes` threads work on one row, or on as many packs of columns. The items of a result may be divided into `shares`,
-   for blocks that a second kernel joins. Everything is joined in an order that the shapes alone decide. */
+   `lanes` threads, a power of two, work on one row, or on as many packs of columns. The items of a result may be
+   divided into `shares`, for blocks that a second kernel joins. Everything is joined in an order that the shapes alone
+   decide. */
 #ifndef MXCY_GPU_ITEMS_CUH
 #define MXCY_GPU_ITEMS_CUH
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
-#include "mxcy/gpu/kernels/map.cuh"
+#include "mxcy/gpu/kernels/axes.cuh"
+#include "mxcy/gpu/kernels/numbers.cuh"
 
 namespace mxcy {
 
 enum { THREADS = 256 };                     /* of a block that works on columns */
 
 struct Items {
-    Walk<1> kept, repeated;                 /* strides in elements */
-    int64_t length, count, outputs;         /* outputs: places of `kept` */
-    int64_t shares, per_share, lanes;
+    Axes kept, repeated;
+    Divisor length, shares, across;         /* across: blocks side by side, that have all columns */
+    int64_t count, outputs;                 /* outputs: places of `kept` */
+    int64_t per_share, lanes;
 };
 
-/* Division of 64-bit numbers takes many instructions; few indices need it. */
+/* Of two numbers that both are known at the launch only. Division in 64 bits takes many instructions; few need it. */
 static inline int64_t quotient(int64_t a, int64_t b) {
     return (a | b) >> 32 ? a / b : int64_t(uint32_t(a) / uint32_t(b));
 }
-static inline int64_t remainder(int64_t a, int64_t b) { return a - quotient(a, b) * b; }
 
-static inline int64_t offset(const Walk<1>& walk, int64_t index) {
-    int64_t at = 0;
+/* A block's threads in groups of `lanes`: which this one is in its group, and which its group is of how many. */
+static inline int lane_of(int lanes) { return threadIdx.x & (lanes - 1); }
+static inline int group_of(int lanes) { return int(threadIdx.x) >> (__ffs(lanes) - 1); }
+static inline int groups_of(int threads, int lanes) { return threads >> (__ffs(lanes) - 1); }
+
+/* use(locate(i)) for i = first, first + step, ... below end: `turns` of them in a row, and their places before, so that
+   their loads are on their way together. A pragma would have every thread begin with a division for the number of
+   turns. */
+template <int turns, class Locate, class Use>
+static inline void in_turns(int64_t first, int64_t end, int64_t step, Locate locate, Use use) {
+    int64_t i = first;
+    if constexpr (turns > 1) {
 #pragma unroll 1
-    for (int axis = 0; axis < walk.ndim; axis++) {
-        const bool last = axis + 1 == walk.ndim;
-        at += (last ? index : remainder(index, walk.dims[axis])) * walk.strides[0][axis];
-        if (!last) index = quotient(index, walk.dims[axis]);
+        for (; i + (turns - 1) * step < end; i += turns * step) {
+            int64_t at[turns];
+#pragma unroll
+            for (int k = 0; k < turns; k++) at[k] = locate(i + k * step);
+#pragma unroll
+            for (int k = 0; k < turns; k++) use(at[k]);
+        }
     }
-    return at;
+#pragma unroll 1
+    for (; i < end; i += step) use(locate(i));
 }
 
 /* V neighbours at once if they are aligned. */
@@ -49,12 +65,21 @@ template <int V, class T> static inline Pack<T, V> load_pack(const T* x, bool al
     return pack;
 }
 template <int V, class T> static inline void store_pack(T* x, const Pack<T, V>& pack, bool aligned) {
-    if (aligned) *reinterpret_cast<Pack<T, V>*>(x) = pack;
+    if (aligned) store_whole(reinterpret_cast<Pack<T, V>*>(x), pack);
     else
 #pragma unroll
         for (int v = 0; v < V; v++) x[v] = pack.item[v];
 }
-template <int V, class T> static inline bool is_aligned(const T* x) { return uintptr_t(x) % sizeof(Pack<T, V>) == 0; }
+template <int V, class T> static inline bool is_aligned(const T* x) {
+    return V == 1 || uintptr_t(x) % sizeof(Pack<T, V>) == 0;
+}
+
+/* use(whether all is aligned), which is known at compile time inside: a test at each load would keep the next one from
+   being on its way. */
+template <class Use> static inline void by_alignment(bool aligned, Use use) {
+    if (aligned) use(std::true_type());
+    else use(std::false_type());
+}
 
 /* The value that the thread `step` lanes away has. */
 template <class A> static inline A other_lane(A value, int step) {
@@ -76,6 +101,7 @@ struct Plus {
 /* What `lanes` neighbouring threads have, joined, for all of them: a power of two up to 32, or all threads of the
    block, full warps. Every thread of the block must call. */
 template <class A, class Join> static inline A join_lanes(A value, int lanes, Join join) {
+#pragma unroll 1
     for (int step = (lanes < 32 ? lanes : 32) / 2; step; step /= 2) {
         const A other = other_lane(value, step);
         value = threadIdx.x & step ? join(other, value) : join(value, other);
@@ -86,6 +112,7 @@ template <class A, class Join> static inline A join_lanes(A value, int lanes, Jo
         if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = value;
         __syncthreads();
         value = of_warps[0];
+#pragma unroll 1
         for (int warp = 1; warp < lanes / 32; warp++) value = join(value, of_warps[warp]);
     }
     return value;
@@ -96,12 +123,13 @@ template <class A, class Join> static inline A join_lanes(A value, int lanes, Jo
 template <int V, int threads, class A, class Join>
 static inline void join_tall(A (&mine)[V], int lanes, Join join) {
     __shared__ A all[threads][V];
-    const int tall = threads / lanes, y = threadIdx.x / lanes;
+    const int y = group_of(lanes);
     __syncthreads();
 #pragma unroll
     for (int v = 0; v < V; v++) all[threadIdx.x][v] = mine[v];
     __syncthreads();
-    for (int step = tall / 2; step; step /= 2) {
+#pragma unroll 1
+    for (int step = groups_of(threads, lanes) / 2; step; step /= 2) {
         if (y < step)
 #pragma unroll
             for (int v = 0; v < V; v++)
@@ -109,50 +137,31 @@ static inline void join_tall(A (&mine)[V], int lanes, Join join) {
         __syncthreads();
     }
 #pragma unroll
-    for (int v = 0; v < V; v++) mine[v] = all[threadIdx.x % lanes][v];
+    for (int v = 0; v < V; v++) mine[v] = all[lane_of(lanes)][v];
 }
 
 /* each(offset) for the items of a row, from `first` to `last`, that are this thread's. */
-template <int V, class Each>
+template <int V, int turns, class Each>
 static inline void each_item(const Items& p, int64_t base, int64_t first, int64_t last, Each each) {
     const int lanes = int(p.lanes);
-    int64_t i = first + threadIdx.x % lanes;
-    if (p.repeated.ndim == 0) {
-#pragma unroll 4
-        for (; i < last; i += lanes) each(base + i * V);
-        return;
-    }
-    if (i >= last) return;
-    const int64_t runs = quotient(lanes, p.length), rest = remainder(lanes, p.length);
-    int64_t run = quotient(i, p.length), at = remainder(i, p.length);
-    const auto step = [&] {
-        i += lanes;
-        run += runs;
-        at += rest;
-        if (at >= p.length) at -= p.length, run++;
-    };
-    if (p.repeated.ndim == 1) {
-        const int64_t stride = p.repeated.strides[0][0];
-#pragma unroll 4
-        for (; i < last; step()) each(base + run * stride + at * V);
-        return;
-    }
-#pragma unroll 1
-    for (; i < last; step()) each(base + offset(p.repeated, run) + at * V);
+    first += lane_of(lanes);
+    if (p.repeated.ndim == 0) in_turns<turns>(first, last, lanes, [&](int64_t i) { return base + i * V; }, each);
+    else
+        in_turns<turns>(first, last, lanes, [&](int64_t i) {
+            const int64_t run = split(i, p.length);
+            return base + offset(p.repeated, run) + i * V;
+        }, each);
 }
 
 /* each(offset) for the rows from `first` to `last` that are this thread's, of a block of columns. */
-template <class Each>
-static inline void each_row(const Items& p, int64_t base, int64_t first, int64_t last, int tall, Each each) {
-    int64_t r = first + threadIdx.x / int(p.lanes);
+template <int turns, class Each>
+static inline void each_row(const Items& p, int64_t base, int64_t first, int64_t last, Each each) {
+    const int lanes = int(p.lanes), tall = groups_of(THREADS, lanes);
+    first += group_of(lanes);
     if (p.repeated.ndim <= 1) {
-        const int64_t stride = p.repeated.ndim ? p.repeated.strides[0][0] : 0;
-#pragma unroll 4
-        for (; r < last; r += tall) each(base + r * stride);
-        return;
-    }
-#pragma unroll 1
-    for (; r < last; r += tall) each(base + offset(p.repeated, r));
+        const int64_t stride = p.repeated.strides[0];       /* 0 where there is one row */
+        in_turns<turns>(first, last, tall, [&](int64_t r) { return base + r * stride; }, each);
+    } else in_turns<turns>(first, last, tall, [&](int64_t r) { return base + offset(p.repeated, r); }, each);
 }
 
 /* The share of a row that a thread helps with. */
@@ -162,11 +171,10 @@ struct RowJob {
 
     explicit RowJob(const Items& p) {
         const int lanes = int(p.lanes);
-        const int64_t job = int64_t(blockIdx.x) * (blockDim.x / lanes) + threadIdx.x / lanes;
-        output = p.shares == 1 ? job : quotient(job, p.shares);
-        share = p.shares == 1 ? 0 : remainder(job, p.shares);
+        share = int64_t(blockIdx.x) * groups_of(blockDim.x, lanes) + group_of(lanes);
+        output = split(share, p.shares);
         mine = output < p.outputs;
-        leads = mine && threadIdx.x % lanes == 0;
+        leads = mine && lane_of(lanes) == 0;
         first = share * p.per_share;
         last = !mine ? first : first + p.per_share < p.count ? first + p.per_share : p.count;
         base = mine ? offset(p.kept, output) : 0;
@@ -181,30 +189,35 @@ struct ColumnJob {
     template <int V> static ColumnJob of(const Items& p) {
         ColumnJob job;
         const int lanes = int(p.lanes);
-        const int64_t columns = p.outputs * p.length, across = quotient(columns + lanes - 1, lanes);
-        const int64_t column = blockIdx.x % across * lanes + threadIdx.x % lanes, place = quotient(column, p.length);
-        job.share = blockIdx.x / across;
-        job.mine = column < columns;
-        job.leads = job.mine && threadIdx.x / lanes == 0;
+        int64_t column = blockIdx.x;
+        job.share = split(column, p.across);
+        column = column * lanes + lane_of(lanes);
+        job.output = column * V;
+        const int64_t place = split(column, p.length);
+        job.mine = place < p.outputs;
+        job.leads = job.mine && group_of(lanes) == 0;
         job.first = job.share * p.per_share;
         job.last = !job.mine ? job.first : job.first + p.per_share < p.count ? job.first + p.per_share : p.count;
-        job.output = column * V;
-        job.base = job.mine ? offset(p.kept, place) + (column - place * p.length) * V : 0;
+        job.base = job.mine ? offset(p.kept, place) + column * V : 0;
         return job;
     }
 };
 
-/* What V packs of a thread hold, joined with those of the others: one result of a row, or V of columns. */
-template <bool ROWS, int V, class A, class Join> static inline void join_packs(A (&mine)[V], int lanes, Join join) {
+/* put(0, what get(0) to get(V - 1) of all threads of a row come to), or put(v, what get(v) of those of a column come
+   to). Every thread of the block must call. */
+template <bool ROWS, int V, class Join, class Get, class Put>
+static inline void join_packs(int lanes, Join join, Get get, Put put) {
     if constexpr (ROWS) {
+        auto mine = get(0);
 #pragma unroll
-        for (int v = 1; v < V; v++) mine[0] = join(mine[0], mine[v]);
-        mine[0] = join_lanes(mine[0], lanes, join);
+        for (int v = 1; v < V; v++) mine = join(mine, get(v));
+        put(0, join_lanes(mine, lanes, join));
     } else {
+#pragma unroll
         for (int v = 0; v < V; v++) {
-            A one[1] = {mine[v]};
-            join_tall<1, THREADS>(one, lanes, join);
-            mine[v] = one[0];
+            decltype(get(v)) mine[1] = {get(v)};
+            join_tall<1, THREADS>(mine, lanes, join);
+            put(v, mine[0]);
         }
     }
 }
@@ -214,11 +227,15 @@ template <bool ROWS, int V> static inline auto job_of(const Items& p) {
     else return ColumnJob::of<V>(p);
 }
 
-/* each(offset) for the packs of a job that are this thread's. */
-template <bool ROWS, int V, class Job, class Each>
-static inline void each_pack(const Items& p, const Job& job, Each each) {
-    if constexpr (ROWS) each_item<V>(p, job.base, job.first, job.last, each);
-    else each_row(p, job.base, job.first, job.last, THREADS / int(p.lanes), each);
+/* each(offset, aligned) for the packs of a job that are this thread's, up to `most` under way at once. */
+template <bool ROWS, int V, int most = 4, class Job, class Each>
+static inline void each_pack(const Items& p, const Job& job, bool aligned, Each each) {
+    by_alignment(aligned, [&](auto aligned) {
+        constexpr int turns = aligned ? most : 1;
+        const auto one = [&](int64_t at) { each(at, aligned); };
+        if constexpr (ROWS) each_item<V, turns>(p, job.base, job.first, job.last, one);
+        else each_row<turns>(p, job.base, job.first, job.last, one);
+    });
 }
 
 /* A column and the threads of a block that work on it: `lanes` columns lie side by side. */
@@ -227,12 +244,14 @@ struct Column {
     int64_t index;
     int y, tall;
 
-    Column(int64_t columns, int64_t n, int64_t inner, int lanes) : step(inner), n(n) {
-        y = threadIdx.x / lanes;
-        tall = THREADS / lanes;
-        index = int64_t(blockIdx.x) * lanes + threadIdx.x % lanes;
+    Column(int64_t columns, int64_t n, const Divisor& inner, int lanes) : step(inner.by), n(n) {
+        y = group_of(lanes);
+        tall = groups_of(THREADS, lanes);
+        index = int64_t(blockIdx.x) * lanes + lane_of(lanes);
         if (index >= columns) index = 0, this->n = 0;
-        first = quotient(index, inner) * n * inner + remainder(index, inner);
+        int64_t across = index;
+        const int64_t outer = split(across, inner);
+        first = outer * n * inner.by + across;
     }
     int64_t at(int64_t k) const { return first + k * step; }
 };

@@ -6,7 +6,7 @@
 #define MXCY_GPU_RANDOM_CUH
 #include <cmath>
 #include <cstdint>
-#include "mxcy/gpu/kernels/map.cuh"
+#include "mxcy/gpu/kernels/axes.cuh"
 #include "mxcy/gpu/kernels/numbers.cuh"
 #include "mxcy/gpu/kernels/philox.cuh"
 #include "mxcy/ops/random.h"
@@ -233,23 +233,16 @@ static inline void dropout(T* out, uint8_t* mask, const T* data, double scale, u
 
 /* The data under a mask, which may broadcast. */
 template <class T>
-static inline void under_mask(T* out, const T* data, const uint8_t* mask, double scale, const Walk<1>& walk, int64_t n) {
+static inline void under_mask(T* out, const T* data, const uint8_t* mask, double scale, const Axes& axes, int64_t n) {
     typedef wide_t<T> W;
-    const bool untouched = mask[0] == UNTOUCHED, whole = walk.ndim == 1 && walk.strides[0][0] == 1;
+    const bool untouched = mask[0] == UNTOUCHED, whole = axes.ndim == 1 && axes.strides[0] == 1;
     for (int64_t at = first_item() * RUN; at < n; at += grid_step() * RUN) {
         Pack<uint8_t, RUN> kept;
         Pack<T, RUN> x;
         load_run(x, data, at, n);
         if (whole) load_run(kept, mask, at, n);
         else
-            for (int j = 0; j < RUN && at + j < n; j++) {
-                int64_t from = 0, rest = at + j;
-                for (int axis = 0; axis < walk.ndim; axis++) {
-                    from += rest % walk.dims[axis] * walk.strides[0][axis];
-                    rest /= walk.dims[axis];
-                }
-                kept.item[j] = mask[from];
-            }
+            for (int j = 0; j < RUN && at + j < n; j++) kept.item[j] = mask[offset(axes, at + j)];
         if (!untouched)
             for (int j = 0; j < RUN; j++)
                 x.item[j] = narrow<T>(kept.item[j] ? W(widen(x.item[j]) * W(scale)) : W(0));
@@ -296,7 +289,7 @@ static inline void under_mask(T* out, const T* data, const uint8_t* mask, double
         mxcy::dropout<T>(out, mask, data, scale, threshold, train || always, random.seed(), random.stream(), n);       \
     }                                                                                                                  \
     extern "C" __global__ void under_mask(T* out, const T* data, const uint8_t* mask, double scale,                    \
-                                          mxcy::Walk<1> walk, int64_t n) {                                             \
-        mxcy::under_mask<T>(out, data, mask, scale, walk, n);                                                          \
+                                          const __grid_constant__ mxcy::Axes axes, int64_t n) {                        \
+        mxcy::under_mask<T>(out, data, mask, scale, axes, n);                                                          \
     }
 #endif

@@ -1,8 +1,8 @@
 /* Reductions over any axes, with the operations of mxcy/ops/reduce.h.
 
-   MXCY_REDUCE(Op, Last, T, Out, V): by `rows` or by `columns`, V elements at once; if the results are shared,
-   `join_shares` makes them of the shares' totals. A thread joins at most RUN items in the narrower type of the
-   operation's lanes. */
+   MXCY_REDUCE(by, Op, Last, T, Out, V): by `rows` or by `columns`, V elements at once; if the results are shared, the
+   kernel of MXCY_JOIN_SHARES makes them of the shares' totals. A thread joins at most RUN items in the narrower type of
+   the operation's lanes. */
 #ifndef MXCY_GPU_REDUCE_CUH
 #define MXCY_GPU_REDUCE_CUH
 #include "mxcy/gpu/kernels/items.cuh"
@@ -10,7 +10,7 @@
 
 namespace mxcy {
 
-enum { RUN = 256 };
+enum { RUN = 256, TURNS = 4 };             /* TURNS: loads of a thread that are under way at once */
 
 template <class T> using total_t = typename mxcy_reduce::Total<wide_t<T>>::type;
 
@@ -45,13 +45,15 @@ template <class Op, class Last, class T, class Out, int V>
 static inline void reduce_rows(Out* out, total_t<T>* parts, const T* x, const Items& p, int64_t count) {
     typedef total_t<T> A;
     const RowJob job(p);
-    const bool aligned = is_aligned<V>(x);
     Lanes<Op, T, V> lanes;
-    for (int64_t first = job.first, step = RUN * p.lanes; first < job.last; first += step) {
-        const int64_t last = first + step < job.last ? first + step : job.last;
-        each_item<V>(p, job.base, first, last, [&](int64_t at) { lanes.add(load_pack<V>(x + at, aligned)); });
-        lanes.flush();
-    }
+    by_alignment(is_aligned<V>(x), [&](auto aligned) {
+        for (int64_t first = job.first, step = RUN * p.lanes; first < job.last; first += step) {
+            const int64_t last = first + step < job.last ? first + step : job.last;
+            each_item<V, aligned ? TURNS : 1>(p, job.base, first, last,
+                                              [&](int64_t at) { lanes.add(load_pack<V>(x + at, aligned)); });
+            lanes.flush();
+        }
+    });
     A total = lanes.total[0];
 #pragma unroll
     for (int v = 1; v < V; v++) total = Op::join(total, lanes.total[v]);
@@ -63,17 +65,20 @@ template <class Op, class Last, class T, class Out, int V>
 static inline void reduce_columns(Out* out, total_t<T>* parts, const T* x, const Items& p, int64_t count) {
     typedef total_t<T> A;
     const ColumnJob job = ColumnJob::of<V>(p);
-    const int tall = THREADS / int(p.lanes);
-    const bool aligned = is_aligned<V>(x);
     Lanes<Op, T, V> lanes;
-    for (int64_t first = job.first, step = RUN * tall; first < job.last; first += step) {
-        const int64_t last = first + step < job.last ? first + step : job.last;
-        each_row(p, job.base, first, last, tall, [&](int64_t at) { lanes.add(load_pack<V>(x + at, aligned)); });
-        lanes.flush();
-    }
+    by_alignment(is_aligned<V>(x), [&](auto aligned) {
+        const int64_t step = RUN * groups_of(THREADS, int(p.lanes));
+        for (int64_t first = job.first; first < job.last; first += step) {
+            const int64_t last = first + step < job.last ? first + step : job.last;
+            each_row<aligned ? TURNS : 1>(p, job.base, first, last,
+                                          [&](int64_t at) { lanes.add(load_pack<V>(x + at, aligned)); });
+            lanes.flush();
+        }
+    });
     join_tall<V, THREADS>(lanes.total, int(p.lanes), [](A a, A b) { return Op::join(a, b); });
-    const int64_t size = p.outputs * p.length * V;
+    const int64_t size = p.outputs * p.length.by * V;
     if (job.leads)
+#pragma unroll
         for (int v = 0; v < V; v++)
             put<Op, Last, T>(out, parts, job.share * size + job.output + v, lanes.total[v], count);
 }
@@ -82,27 +87,25 @@ template <class Op, class Last, class T, class Out>
 static inline void join_shares(Out* out, const total_t<T>* parts, int64_t outputs, int64_t shares, int64_t lanes,
                                int64_t count) {
     typedef total_t<T> A;
-    const int64_t output = first_item() / lanes;
+    const int64_t output = int64_t(blockIdx.x) * groups_of(THREADS, int(lanes)) + group_of(int(lanes));
     A total = Op::template identity<A>();
     if (output < outputs)
-        for (int64_t share = threadIdx.x % lanes; share < shares; share += lanes)
+#pragma unroll 1
+        for (int64_t share = lane_of(int(lanes)); share < shares; share += lanes)
             total = Op::join(total, parts[share * outputs + output]);
     total = join_lanes(total, int(lanes), [](A a, A b) { return Op::join(a, b); });
-    if (output < outputs && threadIdx.x % lanes == 0)
+    if (output < outputs && lane_of(int(lanes)) == 0)
         put<Op, Last, T>(out, static_cast<A*>(nullptr), output, total, count);
 }
 
 }  // namespace mxcy
 
-#define MXCY_REDUCE(Op, Last, T, Out, V)                                                                               \
-    extern "C" __global__ void __launch_bounds__(256) rows(Out* out, mxcy::total_t<T>* parts, const T* x,              \
-                                                           mxcy::Items p, int64_t count) {                             \
-        mxcy::reduce_rows<mxcy_reduce::Op, mxcy_reduce::Last, T, Out, V>(out, parts, x, p, count);                     \
-    }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) columns(Out* out, mxcy::total_t<T>* parts, const T* x,           \
-                                                              mxcy::Items p, int64_t count) {                          \
-        mxcy::reduce_columns<mxcy_reduce::Op, mxcy_reduce::Last, T, Out, V>(out, parts, x, p, count);                  \
-    }                                                                                                                  \
+#define MXCY_REDUCE(by, Op, Last, T, Out, V)                                                                           \
+    extern "C" __global__ void __launch_bounds__(256) by(Out* out, mxcy::total_t<T>* parts, const T* x,                \
+                                                         const __grid_constant__ mxcy::Items p, int64_t count) {       \
+        mxcy::reduce_##by<mxcy_reduce::Op, mxcy_reduce::Last, T, Out, V>(out, parts, x, p, count);                     \
+    }
+#define MXCY_JOIN_SHARES(Op, Last, T, Out)                                                                             \
     extern "C" __global__ void __launch_bounds__(256) join_shares(Out* out, const mxcy::total_t<T>* parts,             \
                                                                   int64_t outputs, int64_t shares, int64_t lanes,      \
                                                                   int64_t count) {                                     \

@@ -12,15 +12,16 @@ namespace mxcy {
 template <class T> using running_t = typename mxcy_reduce::Total<wide_t<T>>::type;
 
 struct Scan {                               /* of data (outer, n, inner) */
-    int64_t outer, n, inner;
-    int64_t shares, per_share, lanes, reverse;
+    int64_t outer, n;
+    Divisor inner, shares, columns;         /* columns: outer * inner */
+    int64_t per_share, lanes, reverse;
 
     int64_t element(int64_t k) const { return reverse ? n - 1 - k : k; }
 };
 
 /* Sums of the values of the threads up to this one; `total`: of all lanes. Every thread of the block must call. */
 template <class A> static inline A scan_lanes(A value, int lanes, A& total) {
-    const int width = lanes < 32 ? lanes : 32, lane = threadIdx.x % width;
+    const int width = lanes < 32 ? lanes : 32, lane = lane_of(width);
     for (int step = 1; step < width; step *= 2) {
         const A before = __shfl_up_sync(0xffffffffu, value, step, width);
         if (lane >= step) value += before;
@@ -46,9 +47,8 @@ struct RowShare {
     bool mine;
 
     explicit RowShare(const Scan& p) {
-        const int64_t job = int64_t(blockIdx.x) * (THREADS / p.lanes) + threadIdx.x / p.lanes;
-        row = quotient(job, p.shares);
-        share = job - row * p.shares;
+        share = int64_t(blockIdx.x) * groups_of(THREADS, int(p.lanes)) + group_of(int(p.lanes));
+        row = split(share, p.shares);
         mine = row < p.outer;
         if (!mine) row = 0;
         begin = share * p.per_share;
@@ -59,24 +59,26 @@ struct RowShare {
 template <class T> static inline void row_totals(running_t<T>* totals, const T* x, const Scan& p) {
     typedef running_t<T> A;
     const RowShare at(p);
+    const int lanes = int(p.lanes);
     A total = 0;
-#pragma unroll 4
-    for (int64_t k = at.begin + threadIdx.x % p.lanes; k < at.end; k += p.lanes)
-        total += A(widen(x[at.row * p.n + p.element(k)]));
-    total = join_lanes(total, int(p.lanes), Plus());
-    if (at.mine && threadIdx.x % p.lanes == 0) totals[at.row * p.shares + at.share] = total;
+    in_turns<4>(at.begin + lane_of(lanes), at.end, lanes, [&](int64_t k) { return at.row * p.n + p.element(k); },
+                [&](int64_t element) { total += A(widen(x[element])); });
+    total = join_lanes(total, lanes, Plus());
+    if (at.mine && lane_of(lanes) == 0) totals[at.row * p.shares.by + at.share] = total;
 }
 
 template <class T> static inline void scan_rows(T* out, const T* x, const running_t<T>* totals, const Scan& p) {
     typedef running_t<T> A;
     enum { TURNS = 4 };                     /* loads on their way at once */
     const RowShare at(p);
-    const int lanes = int(p.lanes), lane = threadIdx.x % lanes;
+    const int lanes = int(p.lanes), lane = lane_of(lanes);
     A before = 0;
-    for (int64_t share = lane; share < at.share; share += lanes) before += totals[at.row * p.shares + share];
-    if (p.shares > 1) before = join_lanes(before, lanes, Plus());
+#pragma unroll 1
+    for (int64_t share = lane; share < at.share; share += lanes) before += totals[at.row * p.shares.by + share];
+    if (p.shares.by > 1) before = join_lanes(before, lanes, Plus());
     x += at.row * p.n;
     out += at.row * p.n;
+#pragma unroll 1
     for (int64_t begin = at.begin; begin < at.end; begin += TURNS * lanes) {
         A value[TURNS];
 #pragma unroll
@@ -97,36 +99,38 @@ template <class T> static inline void scan_rows(T* out, const T* x, const runnin
 
 /* Columns: one thread for each share, neighbours side by side. */
 template <class T, class Use> static inline void each_column_share(const Scan& p, Use use) {
-    const int64_t columns = p.outer * p.inner, share = first_item() / columns, column = first_item() - share * columns;
-    if (share >= p.shares) return;
+    int64_t column = first_item();
+    const int64_t share = split(column, p.columns);
+    if (share >= p.shares.by) return;
     const int64_t begin = share * p.per_share, end = begin + p.per_share < p.n ? begin + p.per_share : p.n;
-    const int64_t outer = quotient(column, p.inner);
-    use(column, share, outer * p.n * p.inner + (column - outer * p.inner), begin, end);
+    int64_t across = column;
+    const int64_t outer = split(across, p.inner);
+    use(column, share, outer * p.n * p.inner.by + across, begin, end);
 }
 
 template <class T> static inline void column_totals(running_t<T>* totals, const T* x, const Scan& p) {
     each_column_share<T>(p, [&](int64_t column, int64_t share, int64_t first, int64_t begin, int64_t end) {
         running_t<T> total = 0;
 #pragma unroll 4
-        for (int64_t k = begin; k < end; k++) total += running_t<T>(widen(x[first + p.element(k) * p.inner]));
-        totals[share * p.outer * p.inner + column] = total;
+        for (int64_t k = begin; k < end; k++) total += running_t<T>(widen(x[first + p.element(k) * p.inner.by]));
+        totals[share * p.columns.by + column] = total;
     });
 }
 
 template <class T> static inline void scan_columns(T* out, const T* x, const running_t<T>* totals, const Scan& p) {
     each_column_share<T>(p, [&](int64_t column, int64_t share, int64_t first, int64_t begin, int64_t end) {
         running_t<T> sum = 0;
-        for (int64_t before = 0; before < share; before++) sum += totals[before * p.outer * p.inner + column];
+        for (int64_t before = 0; before < share; before++) sum += totals[before * p.columns.by + column];
         enum { TURNS = 4 };
         for (int64_t k = begin; k < end; k += TURNS) {
             T value[TURNS];
 #pragma unroll
             for (int turn = 0; turn < TURNS; turn++)
-                value[turn] = k + turn < end ? x[first + p.element(k + turn) * p.inner] : T{};
+                value[turn] = k + turn < end ? x[first + p.element(k + turn) * p.inner.by] : T{};
 #pragma unroll
             for (int turn = 0; turn < TURNS; turn++) {
                 sum += running_t<T>(widen(value[turn]));
-                if (k + turn < end) out[first + p.element(k + turn) * p.inner] = narrow<T>(wide_t<T>(sum));
+                if (k + turn < end) out[first + p.element(k + turn) * p.inner.by] = narrow<T>(wide_t<T>(sum));
             }
         }
     });

@@ -8,7 +8,7 @@ from mxcy.ops import _index
 from mxcy.ops.cuda.indexing import around, extents_of, index_kind, mode_name
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
 from mxcy.ops.cuda.sorting import Rows, sort_rows
-from mxcy.ops.cuda.strided import widest
+from mxcy.ops.cuda.strided import divisor, widest
 
 __all__ = []
 
@@ -52,20 +52,23 @@ def accumulate(g, out, kernel, scratch, source, arguments, sizes):
                         max(-(-(places - 1).bit_length() // 8), 1), scratch)
     count = widest(NUMPY[out.dtype].itemsize, inner)
     inner //= count
-    parameters = f"{kind}* out, const {kind}* g, const uint32_t* keys, const uint32_t* order, int64_t m, int64_t places"
-    sums = f"""{HEADER}extern "C" __global__ void add_items({parameters}, int64_t inner, int64_t n) {{
+    parameters = f"{kind}* out, const {kind}* g, const uint32_t* keys, const uint32_t* order, int64_t m"
+    sums = f"""{HEADER}extern "C" __global__ void add_items({parameters}, mxcy::Divisor places, mxcy::Divisor inner,
+                                     int64_t n) {{
     mxcy::add_items<{kind}, {count}>(out, g, keys, order, m, places, inner, n);
 }}
-extern "C" __global__ void add_long_runs({parameters}, int64_t inner, int64_t outer) {{
+extern "C" __global__ void add_long_runs({parameters}, mxcy::Divisor places, mxcy::Divisor inner,
+                                         int64_t outer) {{
     mxcy::add_long_runs<{kind}, {count}>(out, g, keys, order, m, places, inner, outer);
 }}
 """
     n = outer * places * inner
     launches = [launch(source, "place_items", grid(m), THREADS, keys, *arguments, NOTICE, m), *sorting,
-                launch(sums, "add_items", grid(n), THREADS, out, g, keys_sorted, order, m, places, inner, n)]
+                launch(sums, "add_items", grid(n), THREADS, out, g, keys_sorted, order, m, divisor(places),
+                       divisor(inner), n)]
     if m > LONG:
         launches.append(launch(sums, "add_long_runs", blocks(m, LONG), (32, LONG_LANES), out, g, keys_sorted, order, m,
-                               places, inner, outer))
+                               divisor(places), divisor(inner), outer))
     return launches
 
 

@@ -5,6 +5,7 @@ from mxcy.gpu.recipe import TRAIN, launch
 from mxcy.ops import _batch_norm
 from mxcy.ops.cuda.items import around, columns, rows
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+from mxcy.ops.cuda.strided import divisor
 
 __all__ = []
 
@@ -29,7 +30,8 @@ def prepare(kernel, params, x, macro):
     channels = x.shape[axis]
     source = (f'#include "mxcy/gpu/kernels/batch_norm.cuh"\n'
               f"{macro}({by_rows}, {summed.vector}, {c_type(x, kernel, FLOATS)})\n")
-    norm = struct.pack("2d4q", eps, momentum, channels, x.size // channels, fix_gamma, batch and x.size > 0)
+    norm = (struct.pack("2d", eps, momentum) + divisor(channels)
+            + struct.pack("3q", x.size // channels, fix_gamma, batch and x.size > 0))
     return source, summed, changed, channels, norm
 
 

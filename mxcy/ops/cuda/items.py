@@ -4,8 +4,9 @@ import struct
 from typing import NamedTuple
 
 from mxcy.dtype import NUMPY
-from mxcy.ops.cuda.elementwise import pack_walk
+from mxcy.ops.cuda.axes import pack_axes
 from mxcy.ops.cuda.rules import THREADS
+from mxcy.ops.cuda.strided import divisor
 
 __all__ = ["BLOCKS", "Items", "around", "column_lanes", "columns", "joining_lanes", "power_of_two", "rows"]
 
@@ -68,7 +69,9 @@ def column_lanes(columns, n):
 def make(kept, repeated, length, count, shares, lanes, outputs, vector, blocks):
     per_share = -(-count // max(shares, 1))
     shares = max(-(-count // max(per_share, 1)), 1)
-    packed = pack_walk(kept) + pack_walk(repeated) + struct.pack("6q", length, count, outputs, shares, per_share, lanes)
+    across = max(-(-outputs * length // lanes), 1)
+    packed = b"".join([pack_axes(kept), pack_axes(repeated), *map(divisor, (max(length, 1), shares, across)),
+                       struct.pack("4q", count, outputs, per_share, lanes)])
     return Items(packed, blocks(shares), vector, shares, lanes)
 
 

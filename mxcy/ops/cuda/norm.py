@@ -8,7 +8,8 @@ from mxcy.gpu.recipe import Fill, launch
 from mxcy.ops import _norm
 from mxcy.ops.cuda.items import around, column_lanes, columns, joining_lanes, rows
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
-from mxcy.ops.cuda.softmax import FLOATS, row_grid, row_threads
+from mxcy.ops.cuda.softmax import FLOATS, held_packs, row_grid, row_threads
+from mxcy.ops.cuda.strided import divisor
 
 __all__ = []
 
@@ -27,8 +28,11 @@ def normalize(kernel, ins, outs, count, n, groups, eps):
     (x, gamma, beta), (y, mean, deviation) = ins, outs
     vector = vector_of(n, x.dtype)
     lanes = row_threads(n // vector)
-    source = f"{HEADER}MXCY_NORM({flag(groups is None)}, {vector}, {c_type(x, kernel, FLOATS)})\n"
-    return [launch(source, "rows", *row_grid(count, lanes), y, mean, deviation, x, gamma, beta, count, n, groups or 0,
+    blocks, threads = row_grid(count, lanes)
+    held = held_packs(n, vector, lanes)
+    source = (f"{HEADER}MXCY_NORM({flag(groups is None)}, {vector}, {held}, {threads}, "
+              f"{c_type(x, kernel, FLOATS)})\n")
+    return [launch(source, "rows", blocks, threads, y, mean, deviation, x, gamma, beta, count, n, divisor(groups or 1),
                    np.float64(eps), lanes)]
 
 
@@ -36,8 +40,9 @@ def data_gradient(kernel, ins, out, sums, count, n, groups):
     """The launch that makes the gradient of the data of ``count`` rows, and the text of its kernels."""
     x, vector = ins[1], vector_of(n, ins[1].dtype)
     lanes = row_threads(n // vector)
-    source = f"{HEADER}MXCY_NORM_BACKWARD({flag(groups is None)}, {vector}, {c_type(x, kernel, FLOATS)})\n"
-    return launch(source, "rows", *row_grid(count, lanes), out, sums, *ins, count, n, groups or 0, lanes), source
+    blocks, threads = row_grid(count, lanes)
+    source = f"{HEADER}MXCY_NORM_BACKWARD({flag(groups is None)}, {vector}, {threads}, {c_type(x, kernel, FLOATS)})\n"
+    return launch(source, "rows", blocks, threads, out, sums, *ins, count, n, divisor(groups or 1), lanes), source
 
 
 def flag(condition):
@@ -54,8 +59,8 @@ def layer_norm(ins, outs, kernel, params):
         return normalize(kernel, ins, outs, outer, n, None, eps)
     lanes = column_lanes(outer * inner, n)
     source = f"{HEADER}MXCY_NORM_COLUMNS({c_type(ins[0], kernel, FLOATS)})\n"
-    return [launch(source, "forward", grid(outer * inner, lanes), THREADS, *outs, *ins, outer * inner, n, inner,
-                   np.float64(eps), lanes)]
+    return [launch(source, "forward", grid(outer * inner, lanes), THREADS, *outs, *ins, outer * inner, n,
+                   divisor(inner), np.float64(eps), lanes)]
 
 
 @rule(_norm.layer_norm_backward)
@@ -72,12 +77,13 @@ def layer_norm_backward(ins, outs, kernel, params, scratch):
     else:
         lanes = column_lanes(outer * inner, n)
         data = launch(f"{HEADER}MXCY_NORM_COLUMNS({kind})\n", "backward", grid(outer * inner, lanes), THREADS, out, g,
-                      x, gamma, mean, deviation, outer * inner, n, inner, lanes)
+                      x, gamma, mean, deviation, outer * inner, n, divisor(inner), lanes)
         items = rows([(n, (inner,))], [(outer, (n * inner,))], inner, x.dtype)
     source = f"{HEADER}MXCY_NORM_WEIGHTS({flag(inner > 1)}, {items.vector}, {kind})\n"
     parts, lanes = scratch(SUMS * n * items.shares), joining_lanes(n) if items.shares > 1 else 1
     return [data,
-            launch(source, "sums", items.grid, THREADS, parts, g, x, mean, deviation, items.packed, n, inner),
+            launch(source, "sums", items.grid, THREADS, parts, g, x, mean, deviation, items.packed,
+                   divisor(n * inner), divisor(inner)),
             launch(source, "join_weights", grid(n * lanes), THREADS, dgamma, dbeta, parts, n, items.shares, lanes)]
 
 

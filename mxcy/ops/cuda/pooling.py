@@ -4,20 +4,24 @@ import struct
 from mxcy.gpu.recipe import launch
 from mxcy.ops import _pooling as kernels
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+from mxcy.ops.cuda.strided import divisor, index_type
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 HEADER = '#include "mxcy/gpu/kernels/pooling.cuh"\n'
 
 
-def window(kernel, params, data, out):
-    """The struct mxcy_pool; ``data`` is the larger side."""
+def window(kernel, params, data, out, result):
+    """The structs mxcy_pool and Divisors; ``data`` is the larger side, and threads go over ``result``."""
     numbers = list(struct.unpack("15q", kernel.pack(params)))
     last, whole, spatial = numbers[2], numbers[5], len(data.shape) - 2
     axes = slice(1, -1) if last else slice(2, None)
     extents = [(1,) * (3 - spatial) + array.shape[axes] for array in (data, out)]
     if whole:
         numbers[6:15] = *extents[0], 1, 1, 1, 0, 0, 0
-    return struct.pack("22q", *numbers, *extents[0], *extents[1], data.shape[-1] if last else 1)
+    channels = data.shape[-1] if last else 1
+    divided = (channels, *extents[result is not data], *numbers[9:12], numbers[7] * numbers[8], numbers[8])
+    return (struct.pack("22q", *numbers, *extents[0], *extents[1], channels)
+            + b"".join(divisor(max(n, 1)) for n in divided))
 
 
 def pool(name, kernel, params, data, out, result, where, *arguments):
@@ -28,9 +32,9 @@ def pool(name, kernel, params, data, out, result, where, *arguments):
                   "pool_spread": "const T* g, T* out"}[name]
     names = ", ".join(word.split()[-1] for word in parameters.split(", "))
     aliases = "".join(f"typedef {kind} {letter};\n" for kind, letter in zip(kinds, "TU"))
-    source = (f'{HEADER}{aliases}extern "C" __global__ void {name}(mxcy_pool p, {parameters}, int64_t n) '
-              f"{{ mxcy::{name}<{', '.join(kinds)}>(p, {names}, n); }}\n")
-    return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out), *arguments,
+    source = (f'{HEADER}{aliases}extern "C" __global__ void {name}(mxcy_pool p, mxcy::Divisors d, {parameters}, '
+              f"int64_t n) {{ mxcy::{name}<{index_type(result.size)}>(p, d, {names}, n); }}\n")
+    return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out, result), *arguments,
                    result.size)]
 
 

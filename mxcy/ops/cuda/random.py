@@ -6,7 +6,7 @@ import numpy as np
 from mxcy.dtype import CODES, NUMPY
 from mxcy.gpu.recipe import RANDOM, TRAIN, WORKSPACE, Fill, Pointer, launch
 from mxcy.ops import _random
-from mxcy.ops.cuda.elementwise import pack_walk, walk
+from mxcy.ops.cuda.axes import pack_axes, walk
 from mxcy.ops.cuda.rules import C_TYPES, THREADS, c_type, grid, rule
 
 __all__ = ["begin_run"]
@@ -100,7 +100,7 @@ def scale(p):
 def under_mask(text, out, data, mask, p):
     """Data under a mask with a byte for each element, or that broadcasts."""
     return launch(text, "under_mask", grid(-(-out.size // 4)), THREADS, out, data, mask, scale(p),
-                  pack_walk(walk([mask.shape], out.shape)), out.size)
+                  pack_axes(walk([mask.shape], out.shape)), out.size)
 
 
 @rule(_random.dropout)

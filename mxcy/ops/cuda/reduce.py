@@ -40,12 +40,12 @@ def reduction(data, out, kernel, scratch, axes):
     if data.size == 0:
         by_rows, kept, repeated, length = True, [(out.size, (0,))], [], 0
     items = (rows if by_rows else columns)(kept, repeated, length, data.dtype)
+    count, name = data.size // out.size, "rows" if by_rows else "columns"
     source = ('#include "mxcy/gpu/kernels/reduce.cuh"\n'
-              f"MXCY_REDUCE({operation}, {last}, {kind}, {result}, {items.vector})\n")
-    count = data.size // out.size
-    name = "rows" if by_rows else "columns"
+              f"MXCY_REDUCE({name}, {operation}, {last}, {kind}, {result}, {items.vector})\n")
     if items.shares == 1:
         return [launch(source, name, items.grid, THREADS, out, 0, data, items.packed, count)]
+    source += f"MXCY_JOIN_SHARES({operation}, {last}, {kind}, {result})\n"
     parts, lanes = scratch(8 * items.shares * out.size), joining_lanes(out.size)
     return [launch(source, name, items.grid, THREADS, out, parts, data, items.packed, count),
             launch(source, "join_shares", grid(out.size * lanes), THREADS, out, parts, out.size, items.shares, lanes,

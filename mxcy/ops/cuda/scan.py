@@ -5,6 +5,7 @@ from mxcy.gpu.recipe import launch
 from mxcy.ops import _scan
 from mxcy.ops.cuda.items import BLOCKS, around, power_of_two
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+from mxcy.ops.cuda.strided import divisor
 
 __all__ = []
 
@@ -28,7 +29,8 @@ def cumsum(ins, outs, kernel, params, scratch):
     shares = -(-n // per_share)
     name, items = ("row", outer * shares * lanes) if inner == 1 else ("column", outer * inner * shares)
     source = f'#include "mxcy/gpu/kernels/scan.cuh"\nMXCY_SCAN({c_type(x, kernel, DTYPES)})\n'
-    scan = struct.pack("7q", outer, n, inner, shares, per_share, lanes, reverse)
+    scan = b"".join([struct.pack("2q", outer, n), *map(divisor, (inner, shares, outer * inner)),
+                     struct.pack("3q", per_share, lanes, reverse)])
     if shares == 1:
         return [launch(source, f"{name}s", grid(items), THREADS, out, x, 0, scan)]
     totals = scratch(8 * outer * inner * shares)

@@ -8,8 +8,9 @@ from mxcy.gpu.recipe import blocks, launch
 from mxcy.ops import _softmax
 from mxcy.ops.cuda.items import around, column_lanes, power_of_two
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
+from mxcy.ops.cuda.strided import divisor
 
-__all__ = ["FLOATS", "row_grid", "row_threads", "softmax_launch"]
+__all__ = ["FLOATS", "held_packs", "row_grid", "row_threads", "softmax_launch"]
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 LENGTHS = ("int8", "uint8", "int32", "int64")
@@ -33,6 +34,12 @@ def row_grid(rows, lanes):
     return blocks(rows, threads // lanes), threads
 
 
+def held_packs(n, vector, lanes):
+    """How many packs of a row of ``n`` elements each of its threads keeps in registers; 0 if the row is too long."""
+    held = power_of_two(-(-n // (vector * lanes)))
+    return 0 if held > MOST_HELD or (lanes == LARGEST and held * vector > MOST_OF_LARGEST) else held
+
+
 def softmax_launch(kernel, x, out, length, view, scale, log):
     """The launch of a softmax of ``x``, seen as ``view``: (outer, n, inner)."""
     outer, n, inner = view
@@ -42,14 +49,12 @@ def softmax_launch(kernel, x, out, length, view, scale, log):
     if inner > 1:
         lanes = column_lanes(outer * inner, n)
         source = f"{HEADER}MXCY_SOFTMAX_COLUMNS({log}, {', '.join(kinds)})\n"
-        return [launch(source, "columns", grid(outer * inner, lanes), THREADS, out, x, length, outer * inner, n, inner,
-                       scale, lanes)]
+        return [launch(source, "columns", grid(outer * inner, lanes), THREADS, out, x, length, outer * inner, n,
+                       divisor(inner), scale, lanes)]
     vector = 16 // NUMPY[x.dtype].itemsize
     vector = 1 if n % vector else vector
     lanes = row_threads(n // vector)
-    held, (count, threads) = power_of_two(-(-n // (vector * lanes))), row_grid(outer, lanes)
-    if held > MOST_HELD or (threads == LARGEST and held * vector > MOST_OF_LARGEST):
-        held = 0
+    held, (count, threads) = held_packs(n, vector, lanes), row_grid(outer, lanes)
     source = f"{HEADER}MXCY_SOFTMAX({log}, {vector}, {held}, {threads}, {', '.join(kinds)})\n"
     return [launch(source, "rows", count, threads, out, x, length, outer, n, scale, lanes)]
 
@@ -67,16 +72,19 @@ def softmax_backward(ins, outs, kernel, params):
     (g, y), length, out = ins[:2], ins[2] if len(ins) > 2 else None, outs[0]
     outer, n, inner = around(y.shape, axis)
     vector = 16 // NUMPY[y.dtype].itemsize
-    vector = 1 if n % vector or inner > 1 else vector
-    source = (f"{HEADER}MXCY_SOFTMAX_BACKWARD({'true' if log else 'false'}, {vector}, {c_type(y, kernel, FLOATS)}, "
-              f"{c_type(length, kernel, LENGTHS) if length else 'int32_t'})\n")
+    vector = 1 if n % vector else vector
+    kinds = f"{c_type(y, kernel, FLOATS)}, {c_type(length, kernel, LENGTHS) if length else 'int32_t'}"
+    log = "true" if log else "false"
     arguments = [out, g, y, length or 0]
     if inner > 1:
         lanes = column_lanes(outer * inner, n)
-        return [launch(source, "columns", grid(outer * inner, lanes), THREADS, *arguments, outer * inner, n, inner,
-                       np.float64(scale), lanes)]
+        source = f"{HEADER}MXCY_SOFTMAX_COLUMNS_BACKWARD({log}, {kinds})\n"
+        return [launch(source, "columns", grid(outer * inner, lanes), THREADS, *arguments, outer * inner, n,
+                       divisor(inner), np.float64(scale), lanes)]
     lanes = row_threads(n // vector)
-    return [launch(source, "rows", *row_grid(outer, lanes), *arguments, outer, n, np.float64(scale), lanes)]
+    count, threads = row_grid(outer, lanes)
+    source = f"{HEADER}MXCY_SOFTMAX_BACKWARD({log}, {vector}, {threads}, {kinds})\n"
+    return [launch(source, "rows", count, threads, *arguments, outer, n, np.float64(scale), lanes)]
 
 
 @rule(_softmax.picked_backward)
@@ -85,5 +93,5 @@ def picked_backward(ins, outs, kernel, params):
     (g, index, y), out = ins, outs[0]
     kind = "mxcy_index::Half" if index.dtype == "float16" else c_type(index, kernel, INDICES)
     source = f"{HEADER}MXCY_PICKED({c_type(y, kernel, FLOATS)}, {kind})\n"
-    return [launch(source, "picked", grid(out.size), THREADS, out, g, index, y, out.size, out.shape[-1],
-                   np.float64(scale), mode)]
+    return [launch(source, "picked", grid(out.size), THREADS, out, g, index, y, out.size,
+                   divisor(out.shape[-1]), np.float64(scale), mode)]

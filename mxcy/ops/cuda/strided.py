@@ -24,7 +24,8 @@ def dense(shape):
 def divisor(number):
     """The struct Divisor of division.cuh."""
     shift = (number - 1).bit_length()
-    return struct.pack("qII", number, (((1 << 32) * ((1 << shift) - number)) // number + 1) & 0xffffffff, shift)
+    wide, factor = ((((1 << shift) - number << bits) // number + 1) & (1 << bits) - 1 for bits in (64, 32))
+    return struct.pack("qQII", number, wide, factor, shift)
 
 
 def index_type(n):
