@@ -184,7 +184,7 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
 
 #define MXCY_BATCH_NORM(ROWS, V, X)                                                                                    \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256, 4) moments(mxcy::Moments* parts, const X* x,                     \
+    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3) moments(mxcy::Moments* parts, const X* x,         \
                                                               const __grid_constant__ mxcy::Items p,                   \
                                                               mxcy::BatchNorm norm, int train) {                       \
         mxcy::channel_moments<ROWS, V>(parts, x, p, norm, train);                                                      \

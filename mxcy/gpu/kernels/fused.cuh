@@ -67,7 +67,8 @@ static inline void fused(const Fused<inputs, outputs, constants, axes>& f, Steps
 }  // namespace mxcy
 
 #define MXCY_FUSED(T, I, inputs, outputs, constants, axes)                                                             \
-    extern "C" __global__ void fused(const mxcy::Fused<inputs, outputs, constants, axes> f, int64_t n) {               \
+    extern "C" __global__ void __launch_bounds__(256, 4)                                                               \
+    fused(const __grid_constant__ mxcy::Fused<inputs, outputs, constants, axes> f, int64_t n) {                        \
         typedef mxcy::wide_t<T> W;                                                                                     \
         mxcy::fused<T, I>(f, [](const W* x, W* y, const double* c) { steps<W>(x, y, c); }, n);                         \
     }

@@ -273,13 +273,13 @@ static inline void join_weights(T* dgamma, T* dbeta, const WeightSums* parts, in
 }  // namespace mxcy
 
 #define MXCY_NORM(EACH, V, HELD, threads, T)                                                                           \
-    extern "C" __global__ void __launch_bounds__(threads, 1024 / threads)                                              \
+    extern "C" __global__ void __launch_bounds__(threads)                                                              \
     rows(T* y, T* mean, T* deviation, const T* x, const T* gamma, const T* beta, int64_t rows, int64_t n,              \
          mxcy::Divisor groups, double eps, int64_t lanes) {                                                            \
         mxcy::norm_rows<EACH, V, HELD>(y, mean, deviation, x, gamma, beta, rows, n, groups, eps, lanes);               \
     }
 #define MXCY_NORM_BACKWARD(EACH, V, threads, T)                                                                        \
-    extern "C" __global__ void __launch_bounds__(threads, 1024 / threads)                                              \
+    extern "C" __global__ void __launch_bounds__(threads)                                                              \
     rows(T* out, double* sums, const T* g, const T* x, const T* gamma, const T* mean, const T* deviation,              \
          int64_t rows, int64_t n, mxcy::Divisor groups, int64_t lanes) {                                               \
         mxcy::norm_rows_backward<EACH, V>(out, sums, g, x, gamma, mean, deviation, rows, n, groups, lanes);            \

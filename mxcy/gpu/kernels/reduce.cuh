@@ -101,8 +101,8 @@ static inline void join_shares(Out* out, const total_t<T>* parts, int64_t output
 }  // namespace mxcy
 
 #define MXCY_REDUCE(by, Op, Last, T, Out, V)                                                                           \
-    extern "C" __global__ void __launch_bounds__(256) by(Out* out, mxcy::total_t<T>* parts, const T* x,                \
-                                                         const __grid_constant__ mxcy::Items p, int64_t count) {       \
+    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3)                                                   \
+    by(Out* out, mxcy::total_t<T>* parts, const T* x, const __grid_constant__ mxcy::Items p, int64_t count) {          \
         mxcy::reduce_##by<mxcy_reduce::Op, mxcy_reduce::Last, T, Out, V>(out, parts, x, p, count);                     \
     }
 #define MXCY_JOIN_SHARES(Op, Last, T, Out)                                                                             \

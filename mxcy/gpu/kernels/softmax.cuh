@@ -238,7 +238,7 @@ static inline void picked_rows(T* out, const T* g, const I* index, const T* y, i
 }  // namespace mxcy
 
 #define MXCY_SOFTMAX(LOG, V, HELD, threads, X, Y, L)                                                                   \
-    extern "C" __global__ void __launch_bounds__(threads, 1024 / threads)                                              \
+    extern "C" __global__ void __launch_bounds__(threads)                                                              \
     rows(Y* out, const X* x, const L* length, int64_t rows, int64_t n, double scale, int64_t lanes) {                  \
         mxcy::softmax_rows<LOG, V, HELD>(out, x, length, rows, n, scale, lanes);                                       \
     }
@@ -249,7 +249,7 @@ static inline void picked_rows(T* out, const T* g, const I* index, const T* y, i
         mxcy::softmax_columns<LOG>(out, x, length, columns, n, inner, scale, lanes);                                   \
     }
 #define MXCY_SOFTMAX_BACKWARD(LOG, V, threads, T, L)                                                                   \
-    extern "C" __global__ void __launch_bounds__(threads, 1024 / threads)                                              \
+    extern "C" __global__ void __launch_bounds__(threads)                                                              \
     rows(T* out, const T* g, const T* y, const L* length, int64_t rows, int64_t n, double scale, int64_t lanes) {      \
         mxcy::softmax_rows_backward<LOG, V>(out, g, y, length, rows, n, scale, lanes);                                 \
     }

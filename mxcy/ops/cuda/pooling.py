@@ -32,8 +32,9 @@ def pool(name, kernel, params, data, out, result, where, *arguments):
                   "pool_spread": "const T* g, T* out"}[name]
     names = ", ".join(word.split()[-1] for word in parameters.split(", "))
     aliases = "".join(f"typedef {kind} {letter};\n" for kind, letter in zip(kinds, "TU"))
-    source = (f'{HEADER}{aliases}extern "C" __global__ void {name}(mxcy_pool p, mxcy::Divisors d, {parameters}, '
-              f"int64_t n) {{ mxcy::{name}<{index_type(result.size)}>(p, d, {names}, n); }}\n")
+    source = (f'{HEADER}{aliases}extern "C" __global__ void __launch_bounds__({THREADS}, 4) '
+              f"{name}(mxcy_pool p, mxcy::Divisors d, {parameters}, int64_t n) {{\n"
+              f"    mxcy::{name}<{index_type(result.size)}>(p, d, {names}, n);\n}}\n")
     return [launch(source, name, grid(result.size), THREADS, window(kernel, params, data, out, result), *arguments,
                    result.size)]
 
