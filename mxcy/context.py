@@ -83,7 +83,7 @@ class Context:
     def empty_cache(self):
         """Give the memory that the pool of this device holds unused back to the system."""
         from mxcy.storage import empty_cache, empty_device_cache    # above this module, and most programs never ask
-        if self.device_type == "gpu":
+        if self.device_type == "gpu":           # and what is page-locked for it
             empty_device_cache(self.device_id)
         else:
             empty_cache()
@@ -107,7 +107,10 @@ def cpu(device_id=0):
 
 
 def cpu_pinned(device_id=0):
-    """Memory of this machine that a GPU can copy from faster; without a GPU the same as `cpu`."""
+    """Memory of this machine that a GPU copies from and to by itself, and faster: it is page-locked.
+
+    Where GPU ``device_id`` cannot be used, or no more memory can be locked, it is memory as that of `cpu`.
+    """
     return Context("cpu_pinned", device_id)
 
 

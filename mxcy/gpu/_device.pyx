@@ -4,11 +4,12 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport uintptr_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
+from libcpp.vector cimport vector
 
 from mxcy.engine._atomic cimport ACQUIRE, RELAXED, RELEASE, load as atomic_load, store
 from mxcy.engine._thread cimport (pthread_atfork, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
                                   pthread_mutex_unlock)
-from mxcy.gpu._driver cimport PEER_ENABLED, address_t, check, cu, explain, load
+from mxcy.gpu._driver cimport OUT_OF_MEMORY, PEER_ENABLED, address_t, check, cu, explain, load
 
 import atexit
 import threading
@@ -18,24 +19,25 @@ from mxcy.gpu._driver import device_count
 
 cdef enum:
     NON_BLOCKING = 1                # of a stream: not tied to the legacy default stream
+    BLOCKING = 1                    # of an event: whoever waits for it sleeps
     NO_TIMING = 2                   # of an event: cheaper
     DEVICE_ORDINAL = 9              # an attribute of an address
     SLOTS = 16
-    SLOT = 1 << 19                  # bytes
+    SLOT = 1 << 20                  # bytes
     FORKED = -1                     # in Device.failed: a child process cannot use its parent's contexts
 
 # Page-locked memory that the device copies from and to by itself; the host copies between it and the arrays. While the
 # device works on one slot the host works on the next.
 cdef struct Ring:
+    pthread_mutex_t mutex           # held while slots are waited for
     char* host
     handle_t done[SLOTS]            # recorded behind the copy that uses the slot
     int next
 
 cdef struct Copies:                 # of one device
-    pthread_mutex_t mutex           # guards the rings and events; held while they are waited for
     Ring up, down
-    handle_t before                 # recorded where copies must wait for kernels ...
-    handle_t after                  # ... and kernels for copies
+    pthread_mutex_t mutex           # guards what follows
+    vector[handle_t]* events        # that nobody uses
 
 cdef Copies copies[MAX_DEVICES]
 cdef object _starting = threading.Lock()
@@ -89,10 +91,8 @@ cdef int prepare(int number) except -1:
         context.push()
         try:
             streams = [cuda.Stream(NON_BLOCKING) for _ in range(3)]
-            check(cu.event_create(&copy.before, NO_TIMING), b"making an event")
-            check(cu.event_create(&copy.after, NO_TIMING), b"making an event")
-            for ring in range(2):
-                prepare_ring(&copy.down if ring else &copy.up)
+            prepare_ring(&copy.up)
+            prepare_ring(&copy.down)
             check(cu.host_malloc(<void**>&device.notice, sizeof(Notice), 0), b"locking memory for notices")
             device.notice.raised = 0
         finally:
@@ -107,6 +107,7 @@ cdef int prepare(int number) except -1:
                                                         <handle_t><uintptr_t>streams[1].handle,
                                                         <handle_t><uintptr_t>streams[2].handle)
     pthread_mutex_init(&copy.mutex, NULL)
+    copy.events = new vector[handle_t]()
     for peer in range(MAX_DEVICES):
         if devices[peer].started:
             reach(number, peer)
@@ -130,6 +131,7 @@ cdef int reach(int number, int peer) except -1:
 
 cdef int prepare_ring(Ring* ring) except -1:
     cdef int i
+    pthread_mutex_init(&ring.mutex, NULL)
     check(cu.host_malloc(<void**>&ring.host, SLOTS * <size_t>SLOT, 0), b"locking memory for copies")
     for i in range(SLOTS):
         check(cu.event_create(&ring.done[i], NO_TIMING), b"making an event")
@@ -214,12 +216,10 @@ def order_streams(int number, uintptr_t stream, bint ours_waits):
     cdef handle_t before
     cdef int status
     check(enter(number, &before), b"tying streams")
-    pthread_mutex_lock(&copies[number].mutex)
     if ours_waits:
-        status = follow(devices[number].compute, copies[number].before, <handle_t>stream)
+        status = follow(number, devices[number].compute, <handle_t>stream)
     else:
-        status = follow(<handle_t>stream, copies[number].before, devices[number].compute)
-    pthread_mutex_unlock(&copies[number].mutex)
+        status = follow(number, <handle_t>stream, devices[number].compute)
     leave(number, before)
     check(status, b"tying streams")
 
@@ -258,59 +258,142 @@ cdef int synchronize(int number, char* text, Py_ssize_t room) noexcept nogil:
     return failed(number, status, b"waiting for the device", text, room) if status else noticed(number, text, room)
 
 
+# -- events ----------------------------------------------------------------------------------------------------------
+
+cdef handle_t event_new(int number) noexcept nogil:
+    cdef Copies* copy = &copies[number]
+    cdef handle_t event = NULL
+    pthread_mutex_lock(&copy.mutex)
+    if not copy.events.empty():
+        event = copy.events.back()
+        copy.events.pop_back()
+    pthread_mutex_unlock(&copy.mutex)
+    if event == NULL and cu.event_create(&event, NO_TIMING | BLOCKING):
+        return NULL
+    return event
+
+
+cdef void event_free(int number, handle_t event) noexcept nogil:
+    if event != NULL:
+        pthread_mutex_lock(&copies[number].mutex)
+        copies[number].events.push_back(event)
+        pthread_mutex_unlock(&copies[number].mutex)
+
+
+cdef int mark(int number, handle_t stream, handle_t* event) noexcept nogil:
+    cdef int status
+    event[0] = event_new(number)
+    if event[0] == NULL:
+        return OUT_OF_MEMORY
+    status = cu.event_record(event[0], stream)
+    if status:
+        event_free(number, event[0])
+        event[0] = NULL
+    return status
+
+
+cdef int follow(int number, handle_t stream, handle_t leader) noexcept nogil:
+    cdef handle_t event
+    cdef int status = mark(number, leader, &event)
+    if status == 0:
+        status = cu.stream_wait(stream, event, 0)
+        event_free(number, event)
+    return status
+
+
 # -- copies ----------------------------------------------------------------------------------------------------------
 
-cdef inline int follow(handle_t stream, handle_t event, handle_t leader) noexcept nogil:
-    """What is issued to the stream from now on waits for what was issued to its leader."""
-    cdef int status = cu.event_record(event, leader)
-    return status if status else cu.stream_wait(stream, event, 0)
-
-
-cdef int copy_in(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil:
+cdef int copy_in(int number, void* out, const void* source, size_t nbytes, bint fresh, handle_t* reading, char* text,
+                 Py_ssize_t room) noexcept nogil:
     cdef Device* device = &devices[number]
-    cdef Copies* copy = &copies[number]
-    cdef Ring* ring = &copy.up
-    cdef handle_t before
-    cdef size_t at = 0, n
-    cdef int status = enter(number, &before), slot
+    cdef handle_t before, done = NULL
+    cdef int status = enter(number, &before)
     if status:
         return failed(number, status, b"copying to the device", text, room)
-    pthread_mutex_lock(&copy.mutex)
-    status = follow(device.uploads, copy.before, device.compute)
+    if not fresh:
+        status = follow(number, device.uploads, device.compute)
+    if status == 0 and reading != NULL:
+        status = cu.upload(<address_t>out, source, nbytes, device.uploads)
+    elif status == 0:
+        status = copy_in_pieces(device.uploads, &copies[number].up, out, source, nbytes)
+    if status == 0:
+        status = mark(number, device.uploads, &done)
+    if status == 0:
+        status = cu.stream_wait(device.compute, done, 0)
+    if status:
+        cu.stream_synchronize(device.uploads)           # what was issued does not outlive the failure
+    if status == 0 and reading != NULL:
+        reading[0] = done
+    else:
+        event_free(number, done)
+    leave(number, before)
+    return failed(number, status, b"copying to the device", text, room) if status else 0
+
+
+cdef int copy_in_pieces(handle_t stream, Ring* ring, void* out, const void* source, size_t nbytes) noexcept nogil:
+    """The host fills one slot while the device empties those before."""
+    cdef size_t at = 0, n
+    cdef int status = 0, slot
+    pthread_mutex_lock(&ring.mutex)
     while status == 0 and at < nbytes:
         slot, ring.next = ring.next, (ring.next + 1) % SLOTS
         n = min(nbytes - at, <size_t>SLOT)
         status = cu.event_synchronize(ring.done[slot])
         if status == 0:
             memcpy(ring.host + slot * <size_t>SLOT, <const char*>source + at, n)
-            status = cu.upload(<address_t>out + at, ring.host + slot * <size_t>SLOT, n, device.uploads)
+            status = cu.upload(<address_t>out + at, ring.host + slot * <size_t>SLOT, n, stream)
         if status == 0:
-            status = cu.event_record(ring.done[slot], device.uploads)
+            status = cu.event_record(ring.done[slot], stream)
         at += n
+    pthread_mutex_unlock(&ring.mutex)
+    return status
+
+
+cdef int copy_wait(int number, handle_t reading, char* text, Py_ssize_t room) noexcept nogil:
+    cdef handle_t before
+    cdef int status = enter(number, &before)
     if status == 0:
-        status = follow(device.compute, copy.after, device.uploads)
-    pthread_mutex_unlock(&copy.mutex)
-    leave(number, before)
+        status = cu.event_synchronize(reading)
+        event_free(number, reading)
+        leave(number, before)
     return failed(number, status, b"copying to the device", text, room) if status else 0
 
 
-cdef int copy_out(int number, void* out, const void* source, size_t nbytes, char* text, Py_ssize_t room) noexcept nogil:
+cdef int copy_out(int number, void* out, const void* source, size_t nbytes, bint locked, handle_t ready, char* text,
+                  Py_ssize_t room) noexcept nogil:
     cdef Device* device = &devices[number]
-    cdef Copies* copy = &copies[number]
-    cdef Ring* ring = &copy.down
     cdef handle_t before
-    cdef size_t issued = 0, at = 0, n
-    cdef int status = enter(number, &before), slot = 0, oldest = 0
+    cdef int status = enter(number, &before)
     if status:
         return failed(number, status, b"copying from the device", text, room)
-    pthread_mutex_lock(&copy.mutex)
-    status = follow(device.downloads, copy.before, device.compute)
+    if ready == NULL:               # now, not when the ring is free: for what is issued meanwhile nobody waits
+        status = mark(number, device.compute, &ready)
+    if status == 0:
+        status = cu.stream_wait(device.downloads, ready, 0)
+    if status == 0 and locked:
+        status = cu.download(out, <address_t>source, nbytes, device.downloads)
+        if status == 0:
+            status = cu.event_record(ready, device.downloads)
+        if status == 0:
+            status = cu.event_synchronize(ready)
+    elif status == 0:
+        status = copy_out_pieces(device.downloads, &copies[number].down, out, source, nbytes)
+    event_free(number, ready)
+    leave(number, before)
+    return failed(number, status, b"copying from the device", text, room) if status else noticed(number, text, room)
+
+
+cdef int copy_out_pieces(handle_t stream, Ring* ring, void* out, const void* source, size_t nbytes) noexcept nogil:
+    """The device fills the slots ahead while the host empties one."""
+    cdef size_t issued = 0, at = 0, n
+    cdef int status = 0, slot = 0, oldest = 0
+    pthread_mutex_lock(&ring.mutex)
     while status == 0 and at < nbytes:
         while status == 0 and issued < nbytes and issued - at < SLOTS * <size_t>SLOT:
             n = min(nbytes - issued, <size_t>SLOT)
-            status = cu.download(ring.host + slot * <size_t>SLOT, <address_t>source + issued, n, device.downloads)
+            status = cu.download(ring.host + slot * <size_t>SLOT, <address_t>source + issued, n, stream)
             if status == 0:
-                status = cu.event_record(ring.done[slot], device.downloads)
+                status = cu.event_record(ring.done[slot], stream)
             issued += n
             slot = (slot + 1) % SLOTS
         if status == 0:
@@ -320,16 +403,15 @@ cdef int copy_out(int number, void* out, const void* source, size_t nbytes, char
             memcpy(<char*>out + at, ring.host + oldest * <size_t>SLOT, n)
             at += n
             oldest = (oldest + 1) % SLOTS
-    pthread_mutex_unlock(&copy.mutex)
-    leave(number, before)
-    return failed(number, status, b"copying from the device", text, room) if status else noticed(number, text, room)
+    pthread_mutex_unlock(&ring.mutex)
+    return status
 
 
 cdef int copy_across(int number, void* out, int source_number, const void* source, size_t nbytes, char* text,
                      Py_ssize_t room) noexcept nogil:
     cdef Device* device = &devices[number]
     cdef Device* origin = &devices[source_number]
-    cdef handle_t before
+    cdef handle_t before, sent = NULL, received = NULL
     cdef int status = enter(number, &before), at_origin = origin.failed
     if status:
         return failed(number, status, b"copying between devices", text, room)
@@ -338,26 +420,24 @@ cdef int copy_across(int number, void* out, int source_number, const void* sourc
     else:
         # The receiver waits for the sender's kernels; these may write over the source only after the copy.
         pthread_mutex_lock(&crossing)
-        pthread_mutex_lock(&copies[source_number].mutex)
         if at_origin == 0:
             at_origin = cu.context_set(origin.context)
         if at_origin == 0:
-            at_origin = cu.event_record(copies[source_number].before, origin.compute)
+            at_origin = mark(source_number, origin.compute, &sent)
         cu.context_set(device.context)
         if at_origin == 0:
-            status = cu.stream_wait(device.compute, copies[source_number].before, 0)
-        pthread_mutex_unlock(&copies[source_number].mutex)
-        if status == 0 and at_origin == 0:
-            status = cu.copy_peer(<address_t>out, device.context, <address_t>source, origin.context, nbytes,
-                                  device.compute)
-        pthread_mutex_lock(&copies[number].mutex)
-        if status == 0 and at_origin == 0:
-            status = cu.event_record(copies[number].before, device.compute)
+            status = cu.stream_wait(device.compute, sent, 0)
+            if status == 0:
+                status = cu.copy_peer(<address_t>out, device.context, <address_t>source, origin.context, nbytes,
+                                      device.compute)
+            if status == 0:
+                status = mark(number, device.compute, &received)
         if status == 0 and at_origin == 0:
             at_origin = cu.context_set(origin.context)
             if at_origin == 0:
-                at_origin = cu.stream_wait(origin.compute, copies[number].before, 0)
-        pthread_mutex_unlock(&copies[number].mutex)
+                at_origin = cu.stream_wait(origin.compute, received, 0)
+        event_free(source_number, sent)
+        event_free(number, received)
         pthread_mutex_unlock(&crossing)
         cu.context_set(device.context)
     leave(number, before)

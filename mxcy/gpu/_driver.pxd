@@ -16,6 +16,7 @@ cdef struct Driver:                             # all return 0 or a CUresult
     int (*malloc)(address_t* at, size_t nbytes) noexcept nogil
     int (*free)(address_t at) noexcept nogil
     int (*host_malloc)(void** at, size_t nbytes, unsigned flags) noexcept nogil
+    int (*host_free)(void* at) noexcept nogil
     int (*upload)(address_t out, const void* source, size_t nbytes, handle_t stream) noexcept nogil
     int (*download)(void* out, address_t source, size_t nbytes, handle_t stream) noexcept nogil
     int (*copy)(address_t out, address_t source, size_t nbytes, handle_t stream) noexcept nogil

@@ -24,7 +24,7 @@ _loading = threading.Lock()
 
 cdef int resolve(void* library) except -1:
     cdef Entry* entry
-    cdef Entry[35] table = [
+    cdef Entry[36] table = [
         Entry(b"cuInit", <void**>&cu.init),
         Entry(b"cuDriverGetVersion", <void**>&cu.version),
         Entry(b"cuDeviceGetCount", <void**>&cu.device_count),
@@ -36,6 +36,7 @@ cdef int resolve(void* library) except -1:
         Entry(b"cuMemAlloc_v2", <void**>&cu.malloc),
         Entry(b"cuMemFree_v2", <void**>&cu.free),
         Entry(b"cuMemHostAlloc", <void**>&cu.host_malloc),
+        Entry(b"cuMemFreeHost", <void**>&cu.host_free),
         Entry(b"cuMemcpyHtoDAsync_v2", <void**>&cu.upload),
         Entry(b"cuMemcpyDtoHAsync_v2", <void**>&cu.download),
         Entry(b"cuMemcpyDtoDAsync_v2", <void**>&cu.copy),

@@ -6,7 +6,7 @@ from mxcy.imperative._bound cimport Bound, Signature
 from mxcy.ndarray._ndarray cimport NDArray
 
 cdef int execute(Bound bound, Signature signature, tuple inputs, list outputs, double scalar, bint fresh) except -1
-cdef int assign(NDArray target, NDArray source) except -1
+cdef int assign(NDArray target, NDArray source, bint fresh=*) except -1     # fresh: nobody has used the target yet
 cdef bint apart(NDArray a, NDArray b) noexcept
 cdef int assign_number(NDArray target, double value) except -1
 cdef Bound copying()

@@ -284,11 +284,11 @@ cdef int push(Work* work, Var** vars, int reads, int updates, int writes, double
 cdef Bound copy_bound = None, number_bound = None
 
 
-cdef int assign(NDArray target, NDArray source) except -1:
+cdef int assign(NDArray target, NDArray source, bint fresh=False) except -1:
     """Copy the elements of an array into another of the same shape and dtype, through the engine."""
     cdef Bound bound = copying()
     if apart(target, source):
-        return transfer(target, source)
+        return transfer(target, source, fresh)
     execute(bound, signature_of(bound, (source,)), (source,), [target], 0, False)
     return 0
 

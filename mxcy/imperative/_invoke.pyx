@@ -12,6 +12,7 @@ from mxcy.imperative._execute cimport apart, assign, copying, execute
 from mxcy.imperative._record cimport record
 from mxcy.imperative._state cimport State, state
 from mxcy.ndarray._ndarray cimport NDArray, dims_tuple, empty
+from mxcy.storage._storage cimport GPU
 
 import numbers
 
@@ -111,6 +112,7 @@ cdef list compute(Bound bound, Signature signature, tuple inputs, object out, do
     """Allocate or check the outputs, run or push, record; returns all outputs."""
     cdef list outputs
     cdef int i, count, visible
+    cdef bint upload
     cdef NDArray first, array
     cdef State* flags = state()
     count = signature.count
@@ -129,8 +131,9 @@ cdef list compute(Bound bound, Signature signature, tuple inputs, object out, do
         ctx = Context(ctx) if ctx else current_context()
         device_type, device_id = ctx.device_typeid, ctx.device_id
     if bound.crosses and bound.params["ctx"]:
-        outputs = [new(first.shape, first.dtype_name, bound.params["ctx"])]
-        assign(outputs[0], first)
+        upload = first.chunk.device_type != GPU
+        outputs = [new(first.shape, first.dtype_name, bound.params["ctx"], upload)]
+        assign(outputs[0], first, upload)
     elif out is None:
         outputs = [empty(signature.codes[i], signature.ranks[i], signature.dims[i], device_type, device_id)
                    for i in range(count)]

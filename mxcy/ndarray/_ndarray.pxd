@@ -20,7 +20,8 @@ cdef class NDArray:
     cdef object node                # where autograd knows the array from: None, a Variable or a Node
     cdef object __weakref__
 
-cdef NDArray empty(int code, int rank, const Py_ssize_t* dims, int device_type, int device_id)
+# landing: what is done first with the array is a copy from the host, see chunk_get
+cdef NDArray empty(int code, int rank, const Py_ssize_t* dims, int device_type, int device_id, bint landing=*)
 cdef NDArray view(NDArray base, char* data, int code, int rank, const Py_ssize_t* dims)
 cdef int set_dims(NDArray array, int rank, const Py_ssize_t* dims) except -1
 cdef object dims_tuple(int rank, const Py_ssize_t* dims)

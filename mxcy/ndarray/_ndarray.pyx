@@ -78,12 +78,12 @@ cdef int set_dims(NDArray array, int rank, const Py_ssize_t* dims) except -1:
     return 0
 
 
-cdef NDArray empty(int code, int rank, const Py_ssize_t* dims, int device_type, int device_id):
+cdef NDArray empty(int code, int rank, const Py_ssize_t* dims, int device_type, int device_id, bint landing=False):
     """A new array with undefined contents."""
     cdef NDArray array = NDArray.__new__(NDArray)
     array.code = code
     set_dims(array, rank, dims)
-    array.chunk = chunk_get(array.nelem * itemsize(code), device_type, device_id)
+    array.chunk = chunk_get(array.nelem * itemsize(code), device_type, device_id, landing)
     array.data = <char*>array.chunk.data
     return array
 
@@ -132,13 +132,16 @@ cdef int device_of(object ctx, int* device_type, int* device_id) except -1:
     return 0
 
 
-def new(shape, dtype="float32", ctx=None):
-    """An array of that shape with undefined contents; ``dtype`` is anything that names one."""
+def new(shape, dtype="float32", ctx=None, bint landing=False):
+    """An array of that shape with undefined contents; ``dtype`` is anything that names one.
+
+    ``landing`` says that what is done first with it is a copy from another device.
+    """
     cdef Py_ssize_t dims[MAX_NDIM]
     cdef int device_type, device_id, code = dtype_code(dtype)
     cdef int rank = read_shape(shape, dims, code)
     device_of(ctx, &device_type, &device_id)
-    return empty(code, rank, dims, device_type, device_id)
+    return empty(code, rank, dims, device_type, device_id, landing)
 
 
 cdef int code_of(np.ndarray source) except -1:
@@ -164,8 +167,9 @@ def from_numpy_copy(np.ndarray source not None, ctx=None):
     cdef int device_type, device_id, code = code_of(source)
     source = plain(source)
     device_of(ctx, &device_type, &device_id)
-    cdef NDArray array = empty(code, np.PyArray_NDIM(source), <const Py_ssize_t*>np.PyArray_DIMS(source), device_type, device_id)
-    write_bytes(array, <const char*>np.PyArray_DATA(source))
+    cdef NDArray array = empty(code, np.PyArray_NDIM(source), <const Py_ssize_t*>np.PyArray_DIMS(source), device_type,
+                               device_id, True)
+    write_bytes(array, <const char*>np.PyArray_DATA(source), True)
     return array
 
 
@@ -178,8 +182,8 @@ cdef void copy_bytes(char* out, const char* source, Py_ssize_t n) noexcept:
             memcpy(out, source, n)
 
 
-cdef int write_bytes(NDArray array, const char* source) except -1:
-    """All elements of an array that nobody else uses now, from the host."""
+cdef int write_bytes(NDArray array, const char* source, bint fresh) except -1:
+    """All elements of an array that nobody else uses now, from the host; fresh: nobody used it ever."""
     cdef Py_ssize_t n = array.nelem * itemsize(array.code)
     cdef char text[600]
     cdef int status
@@ -187,7 +191,7 @@ cdef int write_bytes(NDArray array, const char* source) except -1:
         copy_bytes(array.data, source, n)
     elif n:
         with nogil:
-            status = copy_in(array.chunk.device_id, array.data, source, n, text, sizeof(text))
+            status = copy_in(array.chunk.device_id, array.data, source, n, fresh, NULL, text, sizeof(text))
         if status:
             raise MXNetError(text.decode("utf-8", "replace"))
     return 0
@@ -202,7 +206,7 @@ cdef int read_bytes(NDArray array, char* out) except -1:
         copy_bytes(out, array.data, n)
     elif n:
         with nogil:
-            status = copy_out(array.chunk.device_id, out, array.data, n, text, sizeof(text))
+            status = copy_out(array.chunk.device_id, out, array.data, n, False, NULL, text, sizeof(text))
         if status:
             raise MXNetError(text.decode("utf-8", "replace"))
     return 0
@@ -406,7 +410,7 @@ cdef class NDArray:
         source = plain(source)
         var_take(var, 1)
         try:
-            write_bytes(self, <const char*>np.PyArray_DATA(source))
+            write_bytes(self, <const char*>np.PyArray_DATA(source), False)
         finally:
             var_release(&var, 0, 1, NULL)
 

@@ -58,7 +58,7 @@ def converted(source, dtype, ctx):
         source = F.Cast(source, dtype=name)
         if ctx is None or ctx == source.context:
             return source
-    return F._copy(source, out=new(source.shape, name, ctx or source.context))
+    return F._CrossDeviceCopy(source, ctx=str(ctx or source.context), origin=str(source.context))
 
 
 def numpy_array(source, dtype):

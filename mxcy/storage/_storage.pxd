@@ -6,6 +6,7 @@ ctypedef void (*free_t)(void* owner) noexcept nogil
 
 cdef enum:
     GPU = 2                             # of Chunk.device_type
+    PINNED = 3
 
 cdef struct Chunk:
     Var var
@@ -23,8 +24,10 @@ cdef struct Chunk:
 cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil
 cdef Chunk* chunk_wrap(void* data, Py_ssize_t nbytes, int device_type, int device_id,
                        free_t free, void* owner) noexcept nogil
-# GIL held: the same, but waits for memory that queued operations hold, before it raises.
-cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL
+# GIL held: the same, but waits for memory that queued operations hold, before it raises. landing: on a GPU, the first
+# that is done with it is a copy from the host, which is told that it is fresh.
+cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id, bint landing=*) except NULL
+cdef bint chunk_locked(const Chunk* chunk) noexcept nogil       # whether its memory is page-locked
 cdef void chunk_retain(Chunk* chunk) noexcept nogil
 cdef void chunk_release(Chunk* chunk) noexcept nogil
 

@@ -4,7 +4,8 @@ from libc.stdint cimport int64_t
 
 from mxcy.engine._atomic cimport ACQ_REL, RELAXED, add64, add_long, store64
 from mxcy.engine._engine cimport var_drop, var_init, wait_all, wait_some
-from mxcy.storage._device_pool cimport device_free, device_new, raise_out_of_device_memory
+from mxcy.storage._device_pool cimport (device_free, device_new, device_start_if_any, landing_free, landing_new,
+                                        locked_free, locked_new, raise_out_of_device_memory)
 from mxcy.storage._pool cimport HEADER, block_free, block_new, pool_empty, pool_statistics
 
 from mxcy.base import MXNetError
@@ -23,7 +24,11 @@ cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcep
     cdef int index
     cdef Chunk* chunk
     if device_type == GPU:
-        return chunk_on_device(nbytes, device_id)
+        return chunk_of(&DEVICE, nbytes, GPU, device_id)
+    if device_type == PINNED:
+        chunk = chunk_of(&LOCKED, nbytes, PINNED, device_id)
+        if chunk != NULL:               # else any memory will do
+            return chunk
     chunk = <Chunk*>block_new(nbytes, &index)
     if chunk == NULL:
         return NULL
@@ -39,20 +44,44 @@ cdef Chunk* chunk_new(Py_ssize_t nbytes, int device_type, int device_id) noexcep
     return chunk
 
 
-cdef void free_on_device(void* owner) noexcept nogil:
+# Chunks whose data are not behind them: those of the device's pools.
+cdef struct Source:
+    void* (*get)(int number, Py_ssize_t nbytes, int* index) noexcept nogil
+    void (*give_back)(int number, void* data, int index) noexcept nogil
+    free_t free
+
+cdef Source DEVICE = Source(device_new, device_free, free_device)
+cdef Source LANDING = Source(landing_new, landing_free, free_landing)
+cdef Source LOCKED = Source(locked_new, locked_free, free_locked)
+
+
+cdef void free_device(void* owner) noexcept nogil:
     cdef Chunk* chunk = <Chunk*>owner
     device_free(chunk.device_id, chunk.data, chunk.device_class)
 
 
-cdef Chunk* chunk_on_device(Py_ssize_t nbytes, int device_id) noexcept nogil:
-    """Its variable and numbers are in host memory, its data on the device."""
+cdef void free_landing(void* owner) noexcept nogil:
+    cdef Chunk* chunk = <Chunk*>owner
+    landing_free(chunk.device_id, chunk.data, chunk.device_class)
+
+
+cdef void free_locked(void* owner) noexcept nogil:
+    cdef Chunk* chunk = <Chunk*>owner
+    locked_free(chunk.device_id, chunk.data, chunk.device_class)
+
+
+cdef bint chunk_locked(const Chunk* chunk) noexcept nogil:
+    return chunk.free == free_locked
+
+
+cdef Chunk* chunk_of(const Source* source, Py_ssize_t nbytes, int device_type, int device_id) noexcept nogil:
     cdef int index
-    cdef void* data = device_new(device_id, nbytes, &index)
+    cdef void* data = source.get(device_id, nbytes, &index)
     cdef Chunk* chunk = NULL
     if data != NULL:
-        chunk = chunk_wrap(data, nbytes, GPU, device_id, free_on_device, NULL)
+        chunk = chunk_wrap(data, nbytes, device_type, device_id, source.free, NULL)
         if chunk == NULL:
-            device_free(device_id, data, index)
+            source.give_back(device_id, data, index)
         else:
             chunk.owner, chunk.device_class = chunk, index
     return chunk
@@ -83,15 +112,21 @@ cdef void chunk_release(Chunk* chunk) noexcept nogil:
     block_free(<char*>chunk, chunk.size_class)
 
 
-cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id) except NULL:
-    cdef Chunk* chunk
+cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id, bint landing=False) except NULL:
+    cdef Chunk* chunk = NULL
+    cdef int attempt
+    if device_type == PINNED:
+        device_start_if_any(device_id)
     if nbytes >= LARGE and device_type != GPU and add64(&ahead, nbytes, RELAXED) > RUN_AHEAD:
         store64(&ahead, 0, RELAXED)
         wait_some()
-    chunk = chunk_new(nbytes, device_type, device_id)
-    if chunk == NULL and nbytes >= 0:
-        wait_all()                      # queued operations hold memory
-        chunk = chunk_new(nbytes, device_type, device_id)
+    for attempt in range(2):
+        if chunk == NULL and landing and device_type == GPU:
+            chunk = chunk_of(&LANDING, nbytes, GPU, device_id)
+        elif chunk == NULL:
+            chunk = chunk_new(nbytes, device_type, device_id)
+        if chunk == NULL and attempt == 0 and nbytes >= 0:
+            wait_all()                  # queued operations hold memory
     if chunk == NULL and device_type == GPU:
         raise_out_of_device_memory(device_id, nbytes)
     if chunk == NULL:

@@ -32,7 +32,7 @@ def test_there_and_back(dtype):
     np.testing.assert_array_equal(there.asnumpy(), x)
 
 
-@pytest.mark.parametrize("size", [0, 1, 1 << 19, (1 << 19) + 3, (9 << 20) + 1])
+@pytest.mark.parametrize("size", [0, 1, 1 << 20, (1 << 20) + 3, (17 << 20) + 1])
 def test_copies_of_any_size(size):
     """Among them those of several turns of the page-locked memory."""
     x = np.random.default_rng(size).integers(0, 255, size, np.uint8)

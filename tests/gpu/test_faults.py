@@ -97,7 +97,7 @@ print(error(lambda: nd.array([1], ctx=mx.gpu())))
 print((host + host).asnumpy())
 del x, y
 gc.collect()
-""", STANDIN_FAIL="cuStreamWaitEvent:3:719")
+""", STANDIN_FAIL="cuStreamWaitEvent:2:719")
     assert out.count("cannot use the device any more") + out.count("failed before") >= 2 and "[2. 4.]" in out
 
 
@@ -112,6 +112,22 @@ held.clear()
 print(nd.zeros((24 << 20,), ctx=mx.gpu(), dtype="uint8").shape)         # in place of many small ones that are cached
 """.replace("nd.zeros", "nd.empty"), STANDIN_MEMORY=str(32 << 20))
     assert "gpu(0) is out of memory: 1,048,576 bytes were asked for" in out and "(25165824,)" in out
+
+
+def test_memory_of_uploads_and_of_kernels_is_one(run):
+    """What is cached for one of the two serves the other before there is none."""
+    out = run("""
+from mxcy.storage import device_memory
+def upload(n):
+    return nd.array(np.ones(n, np.uint8), ctx=mx.gpu(), dtype="uint8")
+small = [upload(1000) for i in range((8 << 20) // 1024)]            # all that is not in large blocks
+large = [upload(8 << 20) for i in range(2)]
+del small, large
+cached = device_memory(0)["cached"]
+held = [nd.empty((1000,), ctx=mx.gpu(), dtype="uint8") for i in range((8 << 20) // 1024)]
+print(cached >> 20, nd.empty((20 << 20,), ctx=mx.gpu(), dtype="uint8").shape, upload(20 << 20).asnumpy().min())
+""", STANDIN_MEMORY=str(32 << 20))
+    assert out == "24 (20971520,) 1\n"
 
 
 def test_fork(run):
@@ -141,19 +157,46 @@ threading.Thread(target=lambda: x.as_in_context(mx.gpu(1))).start()
 def test_many_steps_keep_memory_flat(run):
     out = run("""
 import resource
-from mxcy.storage import device_memory, memory
+from mxcy.storage import device_memory, locked_memory, memory
 
 def steps(n):
-    x = nd.array(np.ones(100), ctx=mx.gpu())
+    x, ones = nd.array(np.ones(100), ctx=mx.gpu()), nd.ones(100, ctx=mx.cpu_pinned())
     for i in range(n):
-        x = x * 0.5 + 1
+        x = x * 0.5 + (nd.array(np.ones(100), ctx=mx.gpu()) if i % 2 else ones.as_in_context(mx.gpu()))
     x.wait_to_read()
-    return device_memory(0)["peak"], memory()["in_use"], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    nd.waitall()
+    return (*device_memory(0).values(), *locked_memory(0).values(), memory()["in_use"],
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 before, after = steps(2000), steps(10000)
-print(after[0] - before[0], after[1] - before[1], after[2] - before[2] < 4096)
+print(*(b - a for a, b in zip(before[:-1], after)), after[-1] - before[-1] < 4096)
 """)
-    assert out == "0 0 True\n"
+    assert out == "0 0 0 0 0 0 0 True\n"
+
+
+def test_page_locked_memory_without_a_gpu(run):
+    out = run("""
+x = nd.array([1, 2], ctx=mx.cpu_pinned()) + 1
+print(x.context, x.asnumpy())
+data = gluon.data.DataLoader(gluon.data.ArrayDataset(np.arange(4)), 2, pin_memory=True)
+print([batch.context for batch in data], locked_memory(0)["peak"])
+""".replace("x =", "from mxcy import gluon\nfrom mxcy.storage import locked_memory\nx =", 1), MXCY_LIBCUDA="/nowhere/libcuda.so")
+    assert out == "cpu_pinned(0) [2. 3.]\n[cpu(0), cpu(0)] 0\n"
+
+
+def test_page_locked_memory_in_a_forked_process(run):
+    out = run("""
+x = nd.array([1, 2], ctx=mx.cpu_pinned())
+x.as_in_context(mx.gpu()).wait_to_read()
+child = os.fork()
+if child == 0:
+    y = nd.array([3], ctx=mx.cpu_pinned()) + 1
+    assert y.asnumpy() == 4 and "'spawn'" in error(lambda: y.as_in_context(mx.gpu()))
+    del x
+    sys.exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), x.asnumpy())
+""")
+    assert out == "7 [1. 2.]\n"
 
 
 SEVERAL = """
