@@ -7,15 +7,18 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t, uintptr_t
 
-from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, kernel_t
+from mxcy._types cimport FLOAT32, FLOAT64, Call, Tensor, fail, itemsize, kernel_t
 from mxcy.ops._axis cimport View, around
 from mxcy.ops._kernel cimport Kernel
+from mxcy.storage._storage cimport scratch_free, scratch_new
 
 cdef extern from "mxcy/ops/norm.h" namespace "mxcy_norm" nogil:
     cdef struct Moments:
         double count
         double mean
         double squares
+    T rectified[T](T x)
+    T through_rectifier[T](T g, T y)
     Moments channel_moments[T](const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n)
     void channel_normalize[T](T* y, const T* x, Py_ssize_t batch, Py_ssize_t step, Py_ssize_t n, T mean, T scale,
                               T shift)
@@ -207,6 +210,56 @@ cdef int batch_norm_backward_(const Tensor* inputs, Tensor* outputs, Call* call)
     return 0
 
 
+# -- with a rectifier ------------------------------------------------------------------------------------------------------
+
+cdef void rectify(real* y, const real* addend, Py_ssize_t n, int threads) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in prange(n, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        y[i] = rectified(y[i] if addend == NULL else y[i] + addend[i])
+
+
+cdef int batch_norm_relu_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef void* addend = inputs[5].data if call.n_inputs > 5 else NULL
+    batch_norm_(inputs, outputs, call)
+    if outputs[0].dtype == FLOAT64:
+        rectify(<double*>outputs[0].data, <const double*>addend, outputs[0].size, call.threads)
+    else:
+        rectify(<float*>outputs[0].data, <const float*>addend, outputs[0].size, call.threads)
+    return 0
+
+
+cdef void pass_rectifier(const Tensor* inputs, real* out, const Params* p, int threads, real* _) noexcept nogil:
+    """The gradient where the result was positive; inputs are those of `batch_norm_relu_backward_`."""
+    cdef View v = around(&inputs[1], p.axis)
+    cdef const real* g = <const real*>inputs[0].data
+    cdef const real* x = <const real*>inputs[1].data
+    cdef const real* gamma = <const real*>inputs[2].data
+    cdef const real* beta = <const real*>inputs[3].data
+    cdef const real* mean = <const real*>inputs[4].data
+    cdef const real* scale = <const real*>inputs[5].data
+    cdef Py_ssize_t i, c
+    for i in prange(inputs[1].size, num_threads=threads, schedule="static", use_threads_if=threads > 1):
+        c = i // v.inner % v.n
+        out[i] = through_rectifier(g[i], (x[i] - mean[c]) * (scale[c] if p.fix_gamma else scale[c] * gamma[c]) + beta[c])
+
+
+cdef int batch_norm_relu_backward_(const Tensor* inputs, Tensor* outputs, Call* call) noexcept nogil:
+    cdef Tensor[7] given
+    cdef void* passed = scratch_new(inputs[0].size * itemsize(inputs[0].dtype) + 1)
+    if passed == NULL:
+        return fail(call, "no memory for the scratch of a batch norm")
+    given[0], given[1], given[2] = inputs[0], inputs[1], inputs[2]
+    given[3], given[4], given[5], given[6] = inputs[4], inputs[5], inputs[6], inputs[7]
+    given[0].data = passed
+    if inputs[0].dtype == FLOAT64:
+        pass_rectifier(inputs, <double*>passed, <const Params*>call.params, call.threads, <double*>NULL)
+    else:
+        pass_rectifier(inputs, <float*>passed, <const Params*>call.params, call.threads, <float*>NULL)
+    batch_norm_backward_(given, outputs, call)
+    scratch_free(passed)
+    return 0
+
+
 cdef kernel(str name, kernel_t function, double cost):
     return Kernel(name, {FLOAT32: <uintptr_t>function, FLOAT64: <uintptr_t>function}, pack=pack, parallel=True,
                   cost=cost)
@@ -214,3 +267,5 @@ cdef kernel(str name, kernel_t function, double cost):
 
 forward = kernel("batch_norm", batch_norm_, .8)
 backward = kernel("batch_norm_backward", batch_norm_backward_, 1.)
+forward_relu = kernel("batch_norm_relu", batch_norm_relu_, 1.)
+backward_relu = kernel("batch_norm_relu_backward", batch_norm_relu_backward_, 1.3)

@@ -105,6 +105,33 @@ def _(F, gs, g, data, gamma, mean, var, eps, fix_gamma, axis, batch):
 batch_norm_gradient.cpu = kernel.backward
 
 
+# -- with a rectifier, for plans on GPUs: made by a pass, not by users -------------------------------------------------
+
+batch_norm_relu = Operator(
+    "_batch_norm_relu", "data gamma beta moving_mean moving_var addend?",
+    "``relu(BatchNorm(data, ...) + addend)`` in one pass over the data; and the statistics, as those of BatchNorm.",
+    outputs="out mean var", visible=1,
+    **{key: batch_norm.params[key] for key in ("eps", "momentum", "fix_gamma", "use_global_stats", "axis")},
+    with_addend=Param(bool, False, doc="There is an addend."))
+batch_norm_relu.rules.update({key: batch_norm.rules[key] for key in ("infer_shape", "infer_type")})
+
+
+@batch_norm_relu.inputs_given
+def _(with_addend):
+    return "data gamma beta moving_mean moving_var" + " addend" * with_addend
+
+
+batch_norm_relu.cpu = kernel.forward_relu
+
+batch_norm_relu_gradient = Operator(
+    "_backward_batch_norm_relu", "g data gamma beta mean var moving_mean moving_var",
+    "Gradients of ``relu(BatchNorm(data, ...))``: where that is positive is found again.",
+    outputs="data_grad gamma_grad beta_grad", mutates=("moving_mean", "moving_var"),
+    **{key: batch_norm_gradient.params[key] for key in ("eps", "momentum", "fix_gamma", "axis", "batch")})
+batch_norm_relu_gradient.rules.update({key: batch_norm_gradient.rules[key] for key in ("infer_shape", "infer_type")})
+batch_norm_relu_gradient.cpu = kernel.backward_relu
+
+
 sync_batch_norm = Operator(
     "_contrib_SyncBatchNorm", "data gamma beta moving_mean moving_var",
     """`BatchNorm` over axis 1 with statistics of all the devices that share a batch.

@@ -23,6 +23,10 @@ struct Moments {
     }
 };
 
+// A rectifier, and the gradient behind one that put out y.
+template <class T> static inline T rectified(T x) { return x <= 0 ? T(0) : x; }
+template <class T> static inline T through_rectifier(T g, T y) { return y > 0 ? g : y * 0; }
+
 #ifndef __CUDACC__
 template <class T> struct Wide {
     typedef T V __attribute__((vector_size(MXCY_VECTOR_BYTES)));

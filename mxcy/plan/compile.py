@@ -2,6 +2,7 @@
 import os
 
 from mxcy.graph.build import F, Value
+from mxcy.graph.fuse_batch_norm import fuse_batch_norms
 from mxcy.graph.fuse_convolution import fuse_convolutions
 from mxcy.graph.fuse_pointwise import fuse_pointwise
 from mxcy.graph.gradient import gradient
@@ -113,6 +114,8 @@ def compile_plan(graph, types, *, train=False, grads=(), n_heads=None, parameter
     if group2ctx:
         joint = place(joint, group2ctx, ctx)
     joint = Graph(own_arrays(joint.heads, n_outputs))
+    if gpu:
+        joint = fuse_batch_norms(joint)
     if grads:
         if memory_budget is None and os.environ.get("MXNET_BACKWARD_DO_MIRROR", "0") == "1":
             memory_budget = 0

@@ -30,6 +30,7 @@ FEW_THREADS = {
     r"fill: MXCY_RANDOM\(\w+, double": "logarithms and roots in float64 decide the time, not memory",
     r"rows: MXCY_(SOFTMAX|NORM|NORM_BACKWARD)\(.*(half|bfloat16)": "64 bytes to a thread are under way at once",
     r"\w+: MXCY_(REDUCE|BATCH_NORM)\(.*8.*\)": "64 bytes to a thread are under way at once",
+    r"(products|data): MXCY_BATCH_NORM_BACKWARD\(RECTIFIER, false, 8": "64 bytes to a thread are under way at once",
     r"update: MXCY_UPDATE\(\w+, double": "up to four arrays of float64 are read",
 }
 

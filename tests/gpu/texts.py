@@ -32,6 +32,9 @@ LARGE = [
     ("InstanceNorm", [(32, 64, 56, 56), (64,), (64,)], {}),
     ("BatchNorm", [(32, 64, 56, 56), (64,), (64,), (64,), (64,)], {}),
     ("BatchNorm", [(32, 56, 56, 64), (64,), (64,), (64,), (64,)], {"axis": -1}),
+    ("_batch_norm_relu", [(32, 56, 56, 64), (64,), (64,), (64,), (64,), (32, 56, 56, 64)], {"axis": -1, "with_addend": True}),
+    *[("_backward_batch_norm_relu", [shape, shape, *[(64,)] * 6], {"axis": axis, "batch": True})
+      for shape, axis in (((32, 64, 56, 56), 1), ((32, 56, 56, 64), 3))],
     ("Pooling", [(32, 64, 112, 112)], {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 1), "pool_type": "max"}),
     ("Pooling", [(32, 64, 112, 112)], {"kernel": (2, 2), "stride": (2, 2), "pool_type": "avg"}),
     ("broadcast_add", [(4096, 1024), (1, 1024)], {}), ("broadcast_mul", [(32, 64, 56, 56), (1, 64, 1, 1)], {}),
@@ -52,11 +55,8 @@ def sources():
             found |= of_operator(case.operator, inputs, case.params, case.train)
     for name, shapes, params in LARGE:
         for dtype in ("float32", *HALVES):
-            op = lookup(name)
-            apart = op.aux if dtype in HALVES else ()           # moving averages are float32 then
-            names = op.input_names(op.parse(params), len(shapes))
-            kinds = [(shape, "float32" if x in apart or name == "BatchNorm" and x in ("gamma", "beta") else dtype)
-                     for shape, x in zip(shapes, names)]
+            norm = "batchnorm" in name.replace("_", "").lower()         # what is of channels is float32 there
+            kinds = [(shape, "float32" if norm and dtype in HALVES and len(shape) == 1 else dtype) for shape in shapes]
             found |= of_operator(name, kinds, params, True)
     return found
 

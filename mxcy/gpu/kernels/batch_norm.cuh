@@ -12,6 +12,8 @@ namespace mxcy {
 
 using mxcy_norm::Moments;
 
+enum After { NOTHING, RECTIFIER, SUM_AND_RECTIFIER };
+
 struct BatchNorm {
     double eps, momentum;
     Divisor channels;
@@ -89,43 +91,68 @@ static inline void statistics(W* mean, W* scale, const W* moving_mean, const W* 
     scale[c] = W(1 / sqrt((batch ? moments.squares / moments.count : double(moving_var[c])) + norm.eps));
 }
 
-template <bool ROWS, int V, class X>
+/* What a channel's elements are made by. */
+template <class W> struct Affine {
+    W centre, factor, shift;
+
+    Affine() {}
+    Affine(const W* gamma, const W* beta, const W* mean, const W* scale, int64_t c, bool fix_gamma)
+        : centre(mean[c]), factor(fix_gamma ? scale[c] : scale[c] * gamma[c]), shift(beta[c]) {}
+    W at(W distance) const { return distance * factor + shift; }       /* from the centre */
+};
+
+template <After AFTER, bool ROWS, int V, class X>
 static inline void batch_normalize(X* y, const X* x, const wide_t<X>* gamma, const wide_t<X>* beta,
-                                   const wide_t<X>* mean, const wide_t<X>* scale, const Items& p,
+                                   const wide_t<X>* mean, const wide_t<X>* scale, const X* addend, const Items& p,
                                    const BatchNorm& norm) {
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
     if (!job.mine) return;
-    W centre[V], factor[V], shift[V];
+    Affine<W> affine[ROWS ? 1 : V];
 #pragma unroll
-    for (int v = 0; v < V; v++) {
-        const int64_t c = ROWS ? remainder(job.output, norm.channels) : job.output + v;
-        centre[v] = mean[c];
-        factor[v] = norm.fix_gamma ? scale[c] : scale[c] * gamma[c];
-        shift[v] = beta[c];
-    }
-    each_pack<ROWS, V>(p, job, is_aligned<V>(x) && is_aligned<V>(y), [&](int64_t at, bool aligned) {
-        Pack<X, V> pack = load_pack<V>(x + at, aligned);
+    for (int v = 0; v < (ROWS ? 1 : V); v++)
+        affine[v] = Affine<W>(gamma, beta, mean, scale, ROWS ? remainder(job.output, norm.channels) : job.output + v,
+                              norm.fix_gamma);
+    const bool all_aligned = is_aligned<V>(x) && is_aligned<V>(y) && is_aligned<V>(addend);
+    each_pack<ROWS, V>(p, job, all_aligned, [&](int64_t at, bool aligned) {
+        Pack<X, V> pack = load_pack<V>(x + at, aligned), other;
+        if (AFTER == SUM_AND_RECTIFIER) other = load_pack<V>(addend + at, aligned);
 #pragma unroll
-        for (int v = 0; v < V; v++) pack.item[v] = narrow<X>((widen(pack.item[v]) - centre[v]) * factor[v] + shift[v]);
+        for (int v = 0; v < V; v++) {
+            const Affine<W>& own = affine[ROWS ? 0 : v];
+            W value = own.at(widen(pack.item[v]) - own.centre);
+            if (AFTER == SUM_AND_RECTIFIER) value += widen(other.item[v]);
+            pack.item[v] = narrow<X>(AFTER == NOTHING ? value : mxcy_norm::rectified(value));
+        }
         store_pack<V>(y + at, pack, aligned);
     });
 }
 
-template <bool ROWS, int V, class X>
-static inline void channel_products(Products* parts, const X* g, const X* x, const wide_t<X>* mean, const Items& p) {
+/* Where a rectifier follows, the gradient is that of its result; what it lets through is found from the data. */
+template <After AFTER, bool ROWS, int V, class X>
+static inline void channel_products(Products* parts, const X* g, const X* x, const wide_t<X>* gamma,
+                                    const wide_t<X>* beta, const wide_t<X>* mean, const wide_t<X>* scale,
+                                    const Items& p, const BatchNorm& norm) {
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
-    W centre[V], sum[V] = {}, product[V] = {};
+    W sum[V] = {}, product[V] = {};
+    Affine<W> affine[ROWS ? 1 : V];
 #pragma unroll
-    for (int v = 0; v < V; v++) centre[v] = job.mine ? mean[job.output + (ROWS ? 0 : v)] : W(0);
-    each_pack<ROWS, V>(p, job, is_aligned<V>(g) && is_aligned<V>(x), [&](int64_t at, bool aligned) {
+    for (int v = 0; v < (ROWS ? 1 : V); v++) {
+        if (AFTER == NOTHING) affine[v].centre = job.mine ? mean[job.output + v] : W(0);
+        else if (job.mine) affine[v] = Affine<W>(gamma, beta, mean, scale, job.output + v, norm.fix_gamma);
+    }
+    constexpr int most = V < 8 || AFTER == NOTHING ? 4 : 2;         /* else there are not registers enough */
+    each_pack<ROWS, V, most>(p, job, is_aligned<V>(g) && is_aligned<V>(x), [&](int64_t at, bool aligned) {
         const Pack<X, V> gs = load_pack<V>(g + at, aligned), xs = load_pack<V>(x + at, aligned);
 #pragma unroll
         for (int v = 0; v < V; v++) {
-            const W gradient = widen(gs.item[v]);
+            const Affine<W>& own = affine[ROWS ? 0 : v];
+            const W distance = widen(xs.item[v]) - own.centre;
+            W gradient = widen(gs.item[v]);
+            if (AFTER != NOTHING) gradient = mxcy_norm::through_rectifier(gradient, own.at(distance));
             sum[v] += gradient;
-            product[v] += gradient * (widen(xs.item[v]) - centre[v]);
+            product[v] += gradient * distance;
         }
     });
     const auto get = [&](int v) { return Products{double(sum[v]), double(product[v])}; };
@@ -155,38 +182,45 @@ static inline void weight_gradients(W* dgamma, W* dbeta, W* terms, const W* gamm
     moving_var[c] = W(double(moving_var[c]) * keep + (deviation * deviation - norm.eps) * (1 - keep));
 }
 
-template <bool ROWS, int V, class X>
-static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>* mean, const wide_t<X>* terms,
-                                 const Items& p, const BatchNorm& norm) {
+template <After AFTER, bool ROWS, int V, class X>
+static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>* gamma, const wide_t<X>* beta,
+                                 const wide_t<X>* mean, const wide_t<X>* scale, const wide_t<X>* terms, const Items& p,
+                                 const BatchNorm& norm) {
     typedef wide_t<X> W;
     const auto job = job_of<ROWS, V>(p);
     if (!job.mine) return;
-    W centre[V], term[V][3];
+    W term[ROWS ? 1 : V][3];
+    Affine<W> affine[ROWS ? 1 : V];
 #pragma unroll
-    for (int v = 0; v < V; v++) {
+    for (int v = 0; v < (ROWS ? 1 : V); v++) {
         const int64_t c = ROWS ? remainder(job.output, norm.channels) : job.output + v;
-        centre[v] = mean[c];
         for (int k = 0; k < 3; k++) term[v][k] = terms[3 * c + k];
+        if (AFTER == NOTHING) affine[v].centre = mean[c];
+        else affine[v] = Affine<W>(gamma, beta, mean, scale, c, norm.fix_gamma);
     }
     const bool all_aligned = is_aligned<V>(g) && is_aligned<V>(x) && is_aligned<V>(out);
-    each_pack<ROWS, V>(p, job, all_aligned, [&](int64_t at, bool aligned) {
+    constexpr int most = V < 8 || AFTER == NOTHING ? 4 : 2;
+    each_pack<ROWS, V, most>(p, job, all_aligned, [&](int64_t at, bool aligned) {
         Pack<X, V> gs = load_pack<V>(g + at, aligned);
         const Pack<X, V> xs = load_pack<V>(x + at, aligned);
 #pragma unroll
-        for (int v = 0; v < V; v++)
-            gs.item[v] = narrow<X>(term[v][0] * (widen(gs.item[v]) - term[v][1]
-                                                 - (widen(xs.item[v]) - centre[v]) * term[v][2]));
+        for (int v = 0; v < V; v++) {
+            const Affine<W>& own = affine[ROWS ? 0 : v];
+            const W distance = widen(xs.item[v]) - own.centre, *const t = term[ROWS ? 0 : v];
+            W gradient = widen(gs.item[v]);
+            if (AFTER != NOTHING) gradient = mxcy_norm::through_rectifier(gradient, own.at(distance));
+            gs.item[v] = narrow<X>(t[0] * (gradient - t[1] - distance * t[2]));
+        }
         store_pack<V>(out + at, gs, aligned);
     });
 }
 
 }  // namespace mxcy
 
-#define MXCY_BATCH_NORM(ROWS, V, X)                                                                                    \
+#define MXCY_BATCH_NORM(AFTER, ROWS, V, X)                                                                             \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3) moments(mxcy::Moments* parts, const X* x,         \
-                                                              const __grid_constant__ mxcy::Items p,                   \
-                                                              mxcy::BatchNorm norm, int train) {                       \
+    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3)                                                   \
+    moments(mxcy::Moments* parts, const X* x, const __grid_constant__ mxcy::Items p, mxcy::BatchNorm norm, int train) {\
         mxcy::channel_moments<ROWS, V>(parts, x, p, norm, train);                                                      \
     }                                                                                                                  \
     extern "C" __global__ void statistics(W* mean, W* scale, const W* moving_mean, const W* moving_var,                \
@@ -194,18 +228,17 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
                                           int train) {                                                                 \
         mxcy::statistics(mean, scale, moving_mean, moving_var, parts, shares, norm, train);                            \
     }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) normalize(X* y, const X* x, const W* gamma, const W* beta,       \
-                                                                const W* mean, const W* scale,                         \
-                                                                const __grid_constant__ mxcy::Items p,                 \
-                                                                mxcy::BatchNorm norm) {                                \
-        mxcy::batch_normalize<ROWS, V>(y, x, gamma, beta, mean, scale, p, norm);                                       \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    normalize(X* y, const X* x, const W* gamma, const W* beta, const W* mean, const W* scale, const X* addend,         \
+              const __grid_constant__ mxcy::Items p, mxcy::BatchNorm norm) {                                           \
+        mxcy::batch_normalize<mxcy::AFTER, ROWS, V>(y, x, gamma, beta, mean, scale, addend, p, norm);                  \
     }
-#define MXCY_BATCH_NORM_BACKWARD(ROWS, V, X)                                                                           \
+#define MXCY_BATCH_NORM_BACKWARD(AFTER, ROWS, V, X)                                                                    \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256, 4) products(mxcy::Products* parts, const X* g, const X* x,       \
-                                                               const W* mean,                                          \
-                                                               const __grid_constant__ mxcy::Items p) {                \
-        mxcy::channel_products<ROWS, V>(parts, g, x, mean, p);                                                         \
+    extern "C" __global__ void __launch_bounds__(256, V < 8 || ROWS || mxcy::AFTER == mxcy::NOTHING ? 4 : 3)                   \
+    products(mxcy::Products* parts, const X* g, const X* x, const W* gamma, const W* beta, const W* mean,              \
+             const W* scale, const __grid_constant__ mxcy::Items p, mxcy::BatchNorm norm) {                            \
+        mxcy::channel_products<mxcy::AFTER, ROWS, V>(parts, g, x, gamma, beta, mean, scale, p, norm);                  \
     }                                                                                                                  \
     extern "C" __global__ void weights(W* dgamma, W* dbeta, W* terms, const W* gamma, const W* mean, const W* scale,   \
                                        W* moving_mean, W* moving_var, const mxcy::Products* parts, int64_t shares,     \
@@ -213,9 +246,9 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
         mxcy::weight_gradients(dgamma, dbeta, terms, gamma, mean, scale, moving_mean, moving_var, parts, shares,       \
                                norm);                                                                                  \
     }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) data(X* out, const X* g, const X* x, const W* mean,              \
-                                                           const W* terms, const __grid_constant__ mxcy::Items p,      \
-                                                           mxcy::BatchNorm norm) {                                     \
-        mxcy::data_gradient<ROWS, V>(out, g, x, mean, terms, p, norm);                                                 \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    data(X* out, const X* g, const X* x, const W* gamma, const W* beta, const W* mean, const W* scale,                 \
+         const W* terms, const __grid_constant__ mxcy::Items p, mxcy::BatchNorm norm) {                                \
+        mxcy::data_gradient<mxcy::AFTER, ROWS, V>(out, g, x, gamma, beta, mean, scale, terms, p, norm);                \
     }
 #endif

@@ -26,6 +26,10 @@ def batch_norm_training(*inputs, **params):
     return batch_norm(*inputs, **params, training=True)
 
 
+def batch_norm_relu(x, gamma, beta, moving_mean, moving_var, addend=0, *, with_addend=False, **params):
+    return np.maximum(batch_norm_training(x, gamma, beta, moving_mean, moving_var, **params) + addend, 0)
+
+
 def layer_norm(x, gamma, beta, *, axis=-1, eps=1e-5, output_mean_var=False):
     y, mean, std = normalized(x, axis, eps)
     y = y * spread(gamma, x.ndim, axis) + spread(beta, x.ndim, axis)
@@ -72,6 +76,10 @@ CASES = [
       for oracle, train in [(batch_norm, False), (batch_norm_training, True)]],
     *[batch_case(shape, shape[axis], batch_norm_training, True, fix_gamma=False, axis=axis)
       for shape, axis in [((6, 3), 1), ((3, 4, 70), -1), ((5, 4, 3), 0), ((2, 3, 5, 7, 3), 2), ((300, 70), 1), ((2, 2, 5000), 1)]],
+    *[Case("_batch_norm_relu", [normal(*shape), positive(n), normal(n), normal(n), positive(n), *[normal(*shape)] * addend],
+           dict(axis=axis, fix_gamma=fix, with_addend=addend), batch_norm_relu, dtypes=("float32", "float64"), train=True,
+           grad=False, id=f"{shape} {addend} {fix}")
+      for shape, n, axis in [((4, 3, 5, 6), 3, 1), ((3, 4, 5), 5, -1)] for addend in (False, True) for fix in (False, True)],
     *[batch_case((4, 3, 5), 3, sync(oracle), train, "_contrib_SyncBatchNorm", fix_gamma=False, key="k", ndev=2)
       for oracle, train in [(batch_norm, False), (batch_norm_training, True)]],
     *[Case("LayerNorm", [normal(*shape), normal(shape[axis]), normal(shape[axis])], dict(axis=axis), layer_norm)
