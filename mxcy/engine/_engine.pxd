@@ -64,7 +64,14 @@ cdef void task_push(Task* task) noexcept nogil          # takes the task over; m
 cdef int var_try(Var** vars, int n_reads, int n_writes, int n_updates=*) noexcept nogil
 cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexcept nogil
 
+# A variable that is written for somebody who has not come yet: taken by var_take, and given back by promise_end. While
+# there are any, a wait that nothing pending could end calls the function given to `when_stuck`.
+cdef void promise_begin() noexcept nogil
+cdef void promise_end(Var* var, Error* error) noexcept nogil
+
 cdef Error* error_new(int kind, const char* message, int site) noexcept nogil   # 1 reference; NULL: out of memory
+cdef Error* error_left(Var* var) noexcept nogil         # what the last writer left: a new reference, or NULL
+cdef void error_note(Error* error) noexcept nogil       # wait_all will raise it, unless somebody has been told
 cdef void error_drop(Error* error) noexcept nogil
 
 # GIL held. Release it while waiting, raise what the variable's last writer left. Interruptible by signals.

@@ -12,8 +12,8 @@ from mxcy.engine._queue cimport Link, ask, end_read, end_write, free_to_read, fr
 from mxcy.engine._ready cimport Chain, chain_add
 from mxcy.engine._site cimport site_text, user_site
 from mxcy.engine._thread cimport pthread_atfork
-from mxcy.engine._workers cimport (done_t, inside_task, lane_size, serial, set_perform, stop, submit, wait_slice,
-                                   wake_waiters)
+from mxcy.engine._workers cimport (done_t, inside_task, lane_size, nothing_runs, serial, set_perform, stop, submit,
+                                   wait_slice, wake_waiters)
 
 import atexit
 
@@ -39,6 +39,8 @@ cdef int watchers
 cdef int watch_lock             # guards these two
 cdef int unseen_lock
 cdef Error* unseen              # the first failure that nobody has been told of
+cdef int promised               # variables that wait for somebody who has not come yet
+cdef object on_stuck            # called by a wait that only those could end
 cdef bint abandoned             # at exit the user did not want to wait: nothing more will run
 
 
@@ -173,6 +175,23 @@ cdef void var_release(Var** vars, int n_reads, int n_writes, Error* error) noexc
         submit(&ready)
 
 
+# --- promises -------------------------------------------------------------------------------------------------------
+
+cdef void promise_begin() noexcept nogil:
+    add(&promised, 1, SEQ_CST)
+
+
+cdef void promise_end(Var* var, Error* error) noexcept nogil:
+    add(&promised, -1, SEQ_CST)
+    var_release(&var, 0, 1, error)
+
+
+def when_stuck(function):
+    """Have a wait that promises alone could end call this, every 50 ms: it may break them."""
+    global on_stuck
+    on_stuck = function
+
+
 # --- tasks ----------------------------------------------------------------------------------------------------------
 
 cdef Task* task_new(int n_reads, int n_writes, Py_ssize_t payload) noexcept nogil:
@@ -300,7 +319,8 @@ cdef bint is_down_to(void* what) noexcept nogil:
     return load64(&outstanding, SEQ_CST) <= (<int64_t*>what)[0]
 
 
-cdef int wait(done_t done, void* what, Var* var) except -1:
+cdef int wait(done_t done, void* what, Var* var, bint must=1) except -1:
+    """Until done; if it need not be, only while something runs that could do it."""
     cdef int64_t start = profile_now() if profile_on & PROFILE_API else 0
     if var != NULL:
         spin_lock(&var.lock)
@@ -310,6 +330,11 @@ cdef int wait(done_t done, void* what, Var* var) except -1:
         while not done(what):
             if abandoned:
                 raise MXNetError("an interrupt at exit has left operations undone, and this one may be among them")
+            if load(&promised, SEQ_CST) and nothing_runs():
+                if not must:
+                    break
+                if on_stuck is not None:
+                    on_stuck()
             with nogil:
                 wait_slice(done, what)
             PyErr_CheckSignals()
@@ -323,14 +348,20 @@ cdef int wait(done_t done, void* what, Var* var) except -1:
     return 0
 
 
-cdef int raise_left(Var* var) except -1:
-    """Raise the error that the last writer left, if any. A new writer may be about to replace it."""
+cdef Error* error_left(Var* var) noexcept nogil:
+    """A new writer may be about to replace it."""
     cdef Error* error
     spin_lock(&var.lock)
     error = var.error if not var.writing else NULL
     if error != NULL:
         add_long(&error.refs, 1, RELAXED)
     spin_unlock(&var.lock)
+    return error
+
+
+cdef int raise_left(Var* var) except -1:
+    """Raise the error that the last writer left, if any."""
+    cdef Error* error = error_left(var)
     if error != NULL:
         try:
             raise_error(error)
@@ -366,7 +397,7 @@ cdef int var_take(Var* var, bint write) except -1:
     return 0
 
 
-cdef int wait_down_to(int64_t goal) except -1:
+cdef int wait_down_to(int64_t goal, bint must=1) except -1:
     """Until at most so many tasks are pending."""
     global watched, watchers
     if is_down_to(&goal):
@@ -376,7 +407,7 @@ cdef int wait_down_to(int64_t goal) except -1:
     store64(&watched, max(watched, goal), SEQ_CST)
     spin_unlock(&watch_lock)
     try:
-        wait(is_down_to, &goal, NULL)
+        wait(is_down_to, &goal, NULL, must)
     finally:
         spin_lock(&watch_lock)
         watchers -= 1
@@ -388,7 +419,7 @@ cdef int wait_down_to(int64_t goal) except -1:
 
 cdef int wait_some() except -1:
     if not inside_task():               # what is pending may need the task that asks
-        wait_down_to(load64(&outstanding, RELAXED) // 2)
+        wait_down_to(load64(&outstanding, RELAXED) // 2, 0)
     return 0
 
 

@@ -14,4 +14,5 @@ cdef bint serial() noexcept nogil
 cdef int lane_size() noexcept nogil                         # threads that a lane task pushed now will get
 cdef void stop(bint join) noexcept nogil                    # no task may be pending if join; serial from now on
 cdef int worker_number() noexcept nogil                    # of this thread; -1: it is no worker
+cdef bint nothing_runs() noexcept nogil                     # nor waits to run, but for the task that asks
 cdef bint inside_task() noexcept nogil                      # whether a task runs in this thread

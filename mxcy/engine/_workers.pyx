@@ -381,6 +381,10 @@ cdef bint inside_task() noexcept nogil:
     return depth > 0
 
 
+cdef bint nothing_runs() noexcept nogil:
+    return not (load(&general.count, SEQ_CST) or load(&lane.count, SEQ_CST)) and load(&running, SEQ_CST) <= (depth > 0)
+
+
 cdef int lane_size() noexcept nogil:
     if forked and not serial():
         return n_workers                                # only worker 0, which is new, is in the lane

@@ -5,19 +5,22 @@ from mxcy.base import MXNetValueError
 from mxcy.context import Context
 from mxcy.graph.place import DEVICE
 from mxcy.imperative._function import apply
+from mxcy.ops.operator import call_rule
 
 __all__ = ["interpret", "needs_interpreter"]
 
 
-def needs_interpreter(graph, gpu=False):
-    """Whether no plan can be made: an operator's course depends on data, or on a GPU needs the host.
+def needs_interpreter(graph, gpu=False, train=True):
+    """Whether no plan can be made: an operator's course depends on data or other devices, or on a GPU needs the host.
 
     Operators with graphs of their own have a rule ``run``, and if they can be unrolled, ``expand``. Those whose steps
-    would be the host's wherever their arrays are have a rule ``host``. Both rules compute the outputs.
+    would be the host's wherever their arrays are have a rule ``host``. Both rules compute the outputs. ``together``
+    says, of the parameters, whether one waits in training for what other devices bring.
     """
     return any(node.op is not None and
                ("run" in node.op.rules and ("expand" not in node.op.rules or
-                                            any(needs_interpreter(part, gpu) for part in node.subgraphs)) or
+                                            any(needs_interpreter(part, gpu, train) for part in node.subgraphs)) or
+                train and "together" in node.op.rules and call_rule(node.op.rules["together"], node.params) or
                 gpu and "host" in node.op.rules) for node in graph.nodes)
 
 

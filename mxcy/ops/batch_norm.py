@@ -1,6 +1,7 @@
 """Batch normalisation."""
 from mxcy.base import MXNetTypeError
 from mxcy.ops import _batch_norm as kernel
+from mxcy.ops.infer import infer
 from mxcy.ops.norm import EPS, positive_axis, second_order
 from mxcy.ops.operator import Operator, call_rule
 from mxcy.ops.param import Param
@@ -136,16 +137,29 @@ sync_batch_norm = Operator(
     "_contrib_SyncBatchNorm", "data gamma beta moving_mean moving_var",
     """`BatchNorm` over axis 1 with statistics of all the devices that share a batch.
 
-    A device has its own statistics here as long as there is one only.""",
+    In training each device waits for the others, and the gradient is that of all together. The thread may bring one
+    device after the other: what follows is queued until the last one has come.""",
     outputs="out mean var", visible=1, aux=("moving_mean", "moving_var"),
     **{key: batch_norm.params[key] for key in ("eps", "momentum", "fix_gamma", "use_global_stats", "output_mean_var")},
     ndev=Param(int, 1, min=1, doc="Number of devices."),
-    key=Param(str, doc="Tells layers apart; has no influence."))
+    key=Param(str, doc="What the devices know a layer by."))
 sync_batch_norm.rules.update({key: batch_norm.rules[key] for key in ("outputs_given", "changes_given", "infer_type")})
 sync_batch_norm.infer_shape(lambda data: call_rule(batch_norm.rules["infer_shape"], {"data": data, "axis": 1}))
+sync_batch_norm.rule("together", lambda ndev, use_global_stats: ndev > 1 and not use_global_stats)
 
 
 @sync_batch_norm.compose
-def _(F, data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats, output_mean_var):
+def _(F, data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats, output_mean_var, ndev,
+      key):
+    if ndev > 1 and not use_global_stats and hasattr(data, "asnumpy"):      # a plan with ndev > 1 is for prediction
+        from mxcy.autograd import is_training                               # these stand above
+        from mxcy.imperative.together import SyncBatchNorm
+        if is_training():
+            # What is wrong must show before other devices reckon with these.
+            arrays = data, gamma, beta, moving_mean, moving_var
+            infer(sync_batch_norm, {"output_mean_var": output_mean_var}, sync_batch_norm.inputs,
+                  [array.shape for array in arrays], [array.dtype_name for array in arrays])
+            outputs = SyncBatchNorm(key, ndev, moving_mean, moving_var, eps, momentum, fix_gamma)(data, gamma, beta)
+            return outputs if output_mean_var else outputs[0]
     return F.BatchNorm(data, gamma, beta, moving_mean, moving_var, eps=eps, momentum=momentum, fix_gamma=fix_gamma,
                        use_global_stats=use_global_stats, output_mean_var=output_mean_var)

@@ -185,7 +185,7 @@ cdef class CachedOp:
     cdef readonly list names
     cdef dict where, programs, options
     cdef Compiled last
-    cdef bint interpreted, interpreted_on_gpus
+    cdef bint interpreted, interpreted_on_gpus, interpreted_in_training
     cdef bint prepared                  # a plan holds what it computed from parameters
     cdef object __weakref__
 
@@ -196,7 +196,9 @@ cdef class CachedOp:
         if missing:
             raise MXNetValueError(f"CachedOp: the graph has variables that are not among the inputs: {missing}")
         self.programs, self.options = {}, options
-        self.interpreted, self.interpreted_on_gpus = needs_interpreter(graph), needs_interpreter(graph, True)
+        self.interpreted = needs_interpreter(graph, train=False)
+        self.interpreted_on_gpus = needs_interpreter(graph, gpu=True, train=False)
+        self.interpreted_in_training = needs_interpreter(graph)
 
     def __call__(self, *arrays):
         """Compute the outputs.
@@ -227,7 +229,8 @@ cdef class CachedOp:
         for item in arrays:
             if not isinstance(item, NDArray):
                 raise MXNetTypeError(f"CachedOp: an input is {type(item).__name__}; expected an NDArray")
-        if self.interpreted or (self.interpreted_on_gpus and arrays and (<NDArray>arrays[0]).chunk.device_type == GPU):
+        if self.interpreted or (self.interpreted_in_training and flags.training) or (
+                self.interpreted_on_gpus and arrays and (<NDArray>arrays[0]).chunk.device_type == GPU):
             return interpret(self.graph, dict(zip(self.names, arrays)))
         try:
             c = self.compiled(arrays, flags)

@@ -80,8 +80,8 @@ CASES = [
            dict(axis=axis, fix_gamma=fix, with_addend=addend), batch_norm_relu, dtypes=("float32", "float64"), train=True,
            grad=False, id=f"{shape} {addend} {fix}")
       for shape, n, axis in [((4, 3, 5, 6), 3, 1), ((3, 4, 5), 5, -1)] for addend in (False, True) for fix in (False, True)],
-    *[batch_case((4, 3, 5), 3, sync(oracle), train, "_contrib_SyncBatchNorm", fix_gamma=False, key="k", ndev=2)
-      for oracle, train in [(batch_norm, False), (batch_norm_training, True)]],
+    *[batch_case((4, 3, 5), 3, sync(oracle), train, "_contrib_SyncBatchNorm", fix_gamma=False, key="k", ndev=ndev)
+      for oracle, train, ndev in [(batch_norm, False, 2), (batch_norm_training, True, 1)]],
     *[Case("LayerNorm", [normal(*shape), normal(shape[axis]), normal(shape[axis])], dict(axis=axis), layer_norm)
       for shape, axis in [((3, 4, 5), -1), ((3, 4, 5), 1), ((3, 4, 5), 0), ((100, 7), -1), ((2, 3000), 1), ((3, 5, 70), 1)]],
     Case("LayerNorm", [normal(3, 5), normal(5), normal(5)], dict(eps=.1, output_mean_var=True), layer_norm, grad=False),

@@ -3,6 +3,7 @@ from math import prod
 
 from mxcy import nd
 from mxcy.base import MXNetValueError
+from mxcy.context import num_gpus
 from mxcy.gluon.hybrid_block import HybridBlock
 from mxcy.gluon.nn import BatchNorm, Embedding, HybridSequential, Sequential
 
@@ -56,12 +57,15 @@ class Identity(HybridBlock):
 class SyncBatchNorm(BatchNorm):
     """Batch normalization of the second axis with statistics of all devices that share a batch [1]_.
 
+    In training call it, or the network it is part of, on all devices before reading a result. It may be one thread
+    that does so: what a device has to do is queued until the others have brought their parts.
+
     Parameters
     ----------
     in_channels : int
         Number of channels; 0: learned from the data.
     num_devices : int, optional
-        How many devices share a batch; by default one.
+        How many devices share a batch; by default the GPUs that there are, at least one.
     momentum, epsilon, center, scale, use_global_stats
         As in `BatchNorm`, as are those that follow.
     beta_initializer, gamma_initializer : Initializer or str
@@ -79,7 +83,7 @@ class SyncBatchNorm(BatchNorm):
                  running_mean_initializer="zeros", running_variance_initializer="ones", **kwargs):
         super().__init__(1, momentum, epsilon, center, scale, use_global_stats, beta_initializer, gamma_initializer,
                          running_mean_initializer, running_variance_initializer, in_channels, **kwargs)
-        self._devices = num_devices or 1
+        self._devices = num_devices or max(num_gpus(), 1)
 
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         return F.contrib.SyncBatchNorm(x, gamma, beta, running_mean, running_var, name="fwd", eps=self._epsilon,
