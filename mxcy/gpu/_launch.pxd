@@ -36,6 +36,7 @@ cdef struct Issue:                      # a launch, or a call of a library; with
     Patch* patches
     int n_patches
     uint8_t value
+    uint8_t training                    # for calls in training mode only
 
 cdef struct Issues:
     long refs

@@ -105,6 +105,7 @@ cdef int add_item(Issue* issue, item, int device) except -1:
         if item.shared > PLAIN_SHARED:
             _module.allow_shared(function, item.shared, device)
         issue.function, issue.shared, issue.size = <handle_t><uintptr_t>function, item.shared, len(buffer)
+        issue.training = item.training
         for i in range(3):
             issue.grid[i], issue.block[i] = item.grid[i], item.block[i]
     if len(buffer) > ROOM:
@@ -150,6 +151,8 @@ cdef int run_recipe(const Tensor* inputs, Tensor* outputs, Call* call) noexcept 
         return failed(issues.device, status, b"launching a kernel", call.error, sizeof(call.error))
     for i in range(issues.count):
         issue = &issues.items[i]
+        if issue.training and not call.train:
+            continue
         memcpy(buffer, issue.buffer, issue.size if issue.function != NULL or issue.routine != NULL
                else sizeof(address_t))
         for k in range(issue.n_patches):

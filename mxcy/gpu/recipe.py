@@ -66,6 +66,7 @@ class Launch(NamedTuple):
     block: tuple
     arguments: tuple
     shared: int
+    training: bool
 
 
 class Fill(NamedTuple):
@@ -87,7 +88,7 @@ class LibraryCall(NamedTuple):
     arguments: tuple
 
 
-def launch(source, name, grid, block, *arguments, shared=0):
+def launch(source, name, grid, block, *arguments, shared=0, training=False):
     """A launch of the kernel ``name`` of a source text.
 
     Parameters
@@ -102,12 +103,14 @@ def launch(source, name, grid, block, *arguments, shared=0):
         What the function takes, in this order.
     shared : int
         Bytes of dynamic shared memory.
+    training : bool
+        Calls outside of training mode do without it.
 
     Returns
     -------
     Launch
     """
-    return Launch(source, name, triple(grid), triple(block), arguments, shared)
+    return Launch(source, name, triple(grid), triple(block), arguments, shared, training)
 
 
 def triple(sizes):

@@ -114,3 +114,15 @@ def test_saved_on_one_device_loaded_on_the_other(tmp_path):
     np.testing.assert_allclose(other(nd.array(x)).asnumpy(), expected, rtol=1e-6)
     other.collect_params().reset_ctx(mx.gpu())
     np.testing.assert_allclose(other(nd.array(x, ctx=mx.gpu())).asnumpy(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("mode", "moving", "launches"), [
+    (autograd.train_mode, False, 3), (autograd.predict_mode, False, 2), (autograd.train_mode, True, 2)])
+def test_moments_are_found_where_they_are_used(libcuda, mode, moving, launches):
+    x = nd.random.normal(shape=(8, 4, 6, 6), ctx=mx.gpu())
+    weights = [nd.ones(4, ctx=mx.gpu()) for _ in range(4)]
+    nd.waitall()
+    before = libcuda.calls("cuLaunchKernel")
+    with mode():
+        nd.BatchNorm(x, *weights, use_global_stats=moving)
+    assert libcuda.calls("cuLaunchKernel") - before == launches

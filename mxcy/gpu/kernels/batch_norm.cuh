@@ -55,9 +55,8 @@ struct JoinProducts {
 
 /* parts: by channel, then by share. */
 template <bool ROWS, int V, class X>
-static inline void channel_moments(Moments* parts, const X* x, const Items& p, const BatchNorm& norm, int train) {
+static inline void channel_moments(Moments* parts, const X* x, const Items& p) {
     typedef wide_t<X> W;
-    if (!train || !norm.batch) return;
     const auto job = job_of<ROWS, V>(p);
     Distances<W> near[V] = {};
     int64_t count = 0;
@@ -219,9 +218,9 @@ static inline void data_gradient(X* out, const X* g, const X* x, const wide_t<X>
 
 #define MXCY_BATCH_NORM(AFTER, ROWS, V, X)                                                                             \
     typedef mxcy::wide_t<X> W;                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3)                                                   \
-    moments(mxcy::Moments* parts, const X* x, const __grid_constant__ mxcy::Items p, mxcy::BatchNorm norm, int train) {\
-        mxcy::channel_moments<ROWS, V>(parts, x, p, norm, train);                                                      \
+    extern "C" __global__ void __launch_bounds__(256, V < 8 ? 4 : 3) moments(mxcy::Moments* parts, const X* x,         \
+                                                                             const __grid_constant__ mxcy::Items p) {  \
+        mxcy::channel_moments<ROWS, V>(parts, x, p);                                                                   \
     }                                                                                                                  \
     extern "C" __global__ void statistics(W* mean, W* scale, const W* moving_mean, const W* moving_var,                \
                                           const mxcy::Moments* parts, int64_t shares, mxcy::BatchNorm norm,            \

@@ -41,12 +41,13 @@ def forward(ins, outs, kernel, params, scratch):
     after = "NOTHING" if kernel is _batch_norm.forward else "SUM_AND_RECTIFIER" if addend else "RECTIFIER"
     source, summed, changed, channels, norm = prepare(kernel, params, x, "MXCY_BATCH_NORM", after)
     parts = scratch(MOMENTS * channels * summed.shares)
-    moments = launch(source, "moments", summed.grid, THREADS, parts, x, summed.packed, norm, TRAIN)
+    moments = launch(source, "moments", summed.grid, THREADS, parts, x, summed.packed, training=True)
     statistics = launch(source, "statistics", grid(32 * channels), THREADS, mean, scale, moving_mean, moving_var, parts,
                         summed.shares, norm, TRAIN)
     normalize = launch(source, "normalize", changed.grid, THREADS, y, x, gamma, beta, mean, scale, *(addend or [0]),
                        changed.packed, norm)
-    return [moments, statistics, normalize] if x.size else [statistics]
+    first = [] if params["use_global_stats"] else [moments]
+    return [*first, statistics, normalize] if x.size else [statistics]
 
 
 @rule(_batch_norm.backward, _batch_norm.backward_relu)
