@@ -66,13 +66,14 @@ static inline void best_of_shares(Out* out, const Place<W>* parts, int64_t outpu
 }  // namespace mxcy
 
 #define MXCY_ARGMAX(Op, ROWS, V, T, Out)                                                                               \
-    typedef mxcy::Place<mxcy::wide_t<T>> P;                                                                            \
-    extern "C" __global__ void __launch_bounds__(256) best(Out* out, P* parts, const T* x,                             \
-                                                           const __grid_constant__ mxcy::Items p) {                    \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    best(Out* out, mxcy::Place<mxcy::wide_t<T>>* parts, const T* x, const __grid_constant__ mxcy::Items p) {           \
         mxcy::best<mxcy_reduce::Op, ROWS, V>(out, parts, x, p);                                                        \
-    }                                                                                                                  \
-    extern "C" __global__ void best_of_shares(Out* out, const P* parts, int64_t outputs, int64_t shares,               \
-                                              int64_t lanes) {                                                         \
+    }
+#define MXCY_ARGMAX_OF_SHARES(Op, T, Out)                                                                              \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    best_of_shares(Out* out, const mxcy::Place<mxcy::wide_t<T>>* parts, int64_t outputs, int64_t shares,               \
+                   int64_t lanes) {                                                                                    \
         mxcy::best_of_shares<mxcy_reduce::Op>(out, parts, outputs, shares, lanes);                                     \
     }
 #endif

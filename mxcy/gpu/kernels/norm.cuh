@@ -283,7 +283,8 @@ static inline void join_weights(T* dgamma, T* dbeta, const WeightSums* parts, in
     rows(T* out, double* sums, const T* g, const T* x, const T* gamma, const T* mean, const T* deviation,              \
          int64_t rows, int64_t n, mxcy::Divisor groups, int64_t lanes) {                                               \
         mxcy::norm_rows_backward<EACH, V>(out, sums, g, x, gamma, mean, deviation, rows, n, groups, lanes);            \
-    }                                                                                                                  \
+    }
+#define MXCY_GROUP_WEIGHTS(T)                                                                                          \
     extern "C" __global__ void group_weights(T* dgamma, T* dbeta, const double* sums, int64_t rows, int64_t groups) {  \
         mxcy::group_weights(dgamma, dbeta, sums, rows, groups);                                                        \
     }

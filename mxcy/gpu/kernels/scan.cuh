@@ -138,16 +138,11 @@ template <class T> static inline void scan_columns(T* out, const T* x, const run
 
 }  // namespace mxcy
 
-#define MXCY_SCAN(T)                                                                                                   \
-    typedef mxcy::running_t<T> A;                                                                                      \
-    extern "C" __global__ void row_totals(A* totals, const T* x, mxcy::Scan p) { mxcy::row_totals(totals, x, p); }     \
-    extern "C" __global__ void column_totals(A* totals, const T* x, mxcy::Scan p) {                                    \
-        mxcy::column_totals(totals, x, p);                                                                             \
-    }                                                                                                                  \
-    extern "C" __global__ void rows(T* out, const T* x, const A* totals, mxcy::Scan p) {                               \
-        mxcy::scan_rows(out, x, totals, p);                                                                            \
-    }                                                                                                                  \
-    extern "C" __global__ void columns(T* out, const T* x, const A* totals, mxcy::Scan p) {                            \
-        mxcy::scan_columns(out, x, totals, p);                                                                         \
+#define MXCY_SCAN(by, T)                                                                                               \
+    extern "C" __global__ void __launch_bounds__(256)                                                                  \
+    by(T* out, const T* x, const mxcy::running_t<T>* totals, mxcy::Scan p) { mxcy::scan_##by(out, x, totals, p); }
+#define MXCY_SCAN_TOTALS(by, T)                                                                                        \
+    extern "C" __global__ void __launch_bounds__(256) by(mxcy::running_t<T>* totals, const T* x, mxcy::Scan p) {       \
+        mxcy::by(totals, x, p);                                                                                        \
     }
 #endif

@@ -23,12 +23,14 @@ def argmax(ins, outs, kernel, params, scratch):
         items = rows([(outer, (n,))], [], n, x.dtype)
     else:
         items = columns([(outer, (n * inner,))], [(n, (inner,))], inner, x.dtype)
+    kinds = f"{c_type(x, kernel, DTYPES)}, {c_type(out, kernel, DTYPES)}"
+    operation, by_rows = "Max" if largest else "Min", "true" if inner == 1 else "false"
     source = ('#include "mxcy/gpu/kernels/argmax.cuh"\n'
-              f"MXCY_ARGMAX({'Max' if largest else 'Min'}, {'true' if inner == 1 else 'false'}, {items.vector}, "
-              f"{c_type(x, kernel, DTYPES)}, {c_type(out, kernel, DTYPES)})\n")
+              f"MXCY_ARGMAX({operation}, {by_rows}, {items.vector}, {kinds})\n")
     if items.shares == 1:
         return [launch(source, "best", items.grid, THREADS, out, 0, x, items.packed)]
     lanes = joining_lanes(out.size)
+    source += f"MXCY_ARGMAX_OF_SHARES({operation}, {kinds})\n"
     parts = scratch(16 * items.shares * out.size)           # structs Place
     return [launch(source, "best", items.grid, THREADS, out, parts, x, items.packed),
             launch(source, "best_of_shares", grid(out.size * lanes), THREADS, out, parts, out.size, items.shares,

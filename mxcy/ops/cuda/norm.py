@@ -37,12 +37,12 @@ def normalize(kernel, ins, outs, count, n, groups, eps):
 
 
 def data_gradient(kernel, ins, out, sums, count, n, groups):
-    """The launch that makes the gradient of the data of ``count`` rows, and the text of its kernels."""
+    """The launch that makes the gradient of the data of ``count`` rows."""
     x, vector = ins[1], vector_of(n, ins[1].dtype)
     lanes = row_threads(n // vector)
     blocks, threads = row_grid(count, lanes)
     source = f"{HEADER}MXCY_NORM_BACKWARD({flag(groups is None)}, {vector}, {threads}, {c_type(x, kernel, FLOATS)})\n"
-    return launch(source, "rows", blocks, threads, out, sums, *ins, count, n, divisor(groups or 1), lanes), source
+    return launch(source, "rows", blocks, threads, out, sums, *ins, count, n, divisor(groups or 1), lanes)
 
 
 def flag(condition):
@@ -72,7 +72,7 @@ def layer_norm_backward(ins, outs, kernel, params, scratch):
         return [Fill(weight.pointer, weight.nbytes) for weight in (dgamma, dbeta) if weight.size]
     kind = c_type(x, kernel, FLOATS)
     if inner == 1:
-        data, _ = data_gradient(kernel, ins, out, 0, outer, n, None)
+        data = data_gradient(kernel, ins, out, 0, outer, n, None)
         items = columns([], [(outer, (n,))], n, x.dtype)
     else:
         lanes = column_lanes(outer * inner, n)
@@ -111,5 +111,6 @@ def group_norm_backward(ins, outs, kernel, params, scratch):
     if ins[1].size == 0:
         return [Fill(weight.pointer, weight.nbytes) for weight in (dgamma, dbeta) if weight.size]
     sums = scratch(SUMS * count)
-    data, source = data_gradient(kernel, ins, out, sums, count, n, groups)
+    data = data_gradient(kernel, ins, out, sums, count, n, groups)
+    source = f"{HEADER}MXCY_GROUP_WEIGHTS({c_type(ins[1], kernel, FLOATS)})\n"
     return [data, launch(source, "group_weights", grid(32 * groups), THREADS, dgamma, dbeta, sums, count, groups)]

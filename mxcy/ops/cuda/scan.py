@@ -28,11 +28,13 @@ def cumsum(ins, outs, kernel, params, scratch):
     per_share = -(-n // max(shares, 1))
     shares = -(-n // per_share)
     name, items = ("row", outer * shares * lanes) if inner == 1 else ("column", outer * inner * shares)
-    source = f'#include "mxcy/gpu/kernels/scan.cuh"\nMXCY_SCAN({c_type(x, kernel, DTYPES)})\n'
+    kind = c_type(x, kernel, DTYPES)
+    source = f'#include "mxcy/gpu/kernels/scan.cuh"\nMXCY_SCAN({name}s, {kind})\n'
     scan = b"".join([struct.pack("2q", outer, n), *map(divisor, (inner, shares, outer * inner)),
                      struct.pack("3q", per_share, lanes, reverse)])
     if shares == 1:
         return [launch(source, f"{name}s", grid(items), THREADS, out, x, 0, scan)]
+    source += f"MXCY_SCAN_TOTALS({name}_totals, {kind})\n"
     totals = scratch(8 * outer * inner * shares)
     return [launch(source, f"{name}_totals", grid(items), THREADS, totals, x, scan),
             launch(source, f"{name}s", grid(items), THREADS, out, x, totals, scan)]
