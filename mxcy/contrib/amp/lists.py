@@ -7,7 +7,7 @@ __all__ = ["list_conditional_fp32_ops", "list_fp16_fp32_ops", "list_fp16_ops", "
            "list_widest_type_cast"]
 
 #: Operators that only gradients and plans are made of.
-_MADE_BY_PASSES = ("_backward_", "_batch_norm_relu", "_custom_", "_fused_", "_prepare_")
+_MADE_BY_PASSES = ("_backward_", "_batch_norm_relu", "_convolution_sum", "_custom_", "_fused_", "_prepare_")
 #: Operators that want float32 weights for 16-bit data.
 _WIDE_WEIGHTS = ("BatchNorm", "_contrib_SyncBatchNorm")
 
