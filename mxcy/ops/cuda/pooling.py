@@ -3,10 +3,14 @@ import struct
 
 from mxcy.gpu.recipe import launch
 from mxcy.ops import _pooling as kernels
+from mxcy.ops import _reduce
+from mxcy.ops.cuda.reduce import reduction
 from mxcy.ops.cuda.rules import THREADS, c_type, grid, rule
 from mxcy.ops.cuda.strided import divisor, index_type
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
+#: What pools all of an image.
+WHOLE = {"sum": _reduce.sum, "avg": _reduce.mean}
 HEADER = '#include "mxcy/gpu/kernels/pooling.cuh"\n'
 
 
@@ -58,7 +62,11 @@ def _(ins, outs, kernel, params):
 
 
 @rule(kernels.sum_)
-def _(ins, outs, kernel, params):
+def _(ins, outs, kernel, params, scratch):
+    if params.get("global_pool") and params["pool_type"] in WHOLE:      # few threads would have much to do
+        last = (params["layout"] or "").endswith("C")
+        axes = {*range(1, len(ins[0].shape) - 1)} if last else {*range(2, len(ins[0].shape))}
+        return reduction(ins[0], outs[0], WHOLE[params["pool_type"]], scratch, axes)
     return pool("pool_sum", kernel, params, ins[0], outs[0], outs[0], None, ins[0], outs[0])
 
 
