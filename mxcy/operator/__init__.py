@@ -4,6 +4,7 @@ from collections import namedtuple
 from mxcy.base import MXNetTypeError, MXNetValueError
 from mxcy.imperative._invoke import convert
 from mxcy.ndarray._ndarray import NDArray
+from mxcy.operator import together  # noqa: F401 (it attaches a rule)
 from mxcy.operator.custom import PROPS, CustomOp, CustomOpProp, register
 from mxcy.operator.invocation import call_now
 from mxcy.operator.table import CUSTOM

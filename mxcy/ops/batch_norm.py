@@ -1,7 +1,6 @@
 """Batch normalisation."""
 from mxcy.base import MXNetTypeError
 from mxcy.ops import _batch_norm as kernel
-from mxcy.ops.infer import infer
 from mxcy.ops.norm import EPS, positive_axis, second_order
 from mxcy.ops.operator import Operator, call_rule
 from mxcy.ops.param import Param
@@ -152,14 +151,9 @@ sync_batch_norm.rule("together", lambda ndev, use_global_stats: ndev > 1 and not
 def _(F, data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, use_global_stats, output_mean_var, ndev,
       key):
     if ndev > 1 and not use_global_stats and hasattr(data, "asnumpy"):      # a plan with ndev > 1 is for prediction
-        from mxcy.autograd import is_training                               # these stand above
-        from mxcy.imperative.together import SyncBatchNorm
-        if is_training():
-            # What is wrong must show before other devices reckon with these.
-            arrays = data, gamma, beta, moving_mean, moving_var
-            infer(sync_batch_norm, {"output_mean_var": output_mean_var}, sync_batch_norm.inputs,
-                  [array.shape for array in arrays], [array.dtype_name for array in arrays])
-            outputs = SyncBatchNorm(key, ndev, moving_mean, moving_var, eps, momentum, fix_gamma)(data, gamma, beta)
+        outputs = sync_batch_norm.rules["meet"](data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma,
+                                                ndev, key)
+        if outputs is not None:
             return outputs if output_mean_var else outputs[0]
     return F.BatchNorm(data, gamma, beta, moving_mean, moving_var, eps=eps, momentum=momentum, fix_gamma=fix_gamma,
                        use_global_stats=use_global_stats, output_mean_var=output_mean_var)

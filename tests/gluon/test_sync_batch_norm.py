@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 import mxcy as mx
 from mxcy import autograd, gluon, nd
 from mxcy.gluon import nn
-from mxcy.imperative import together
+from mxcy.operator import together
 
 ON_CPU = [mx.cpu(i) for i in range(3)]
 DEVICES = [pytest.param(ON_CPU, id="cpu"),

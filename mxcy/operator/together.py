@@ -6,11 +6,13 @@ whatever reads them is queued until then.
 import threading
 import time
 
-from mxcy.autograd import Function
+from mxcy.autograd import Function, is_training
 from mxcy.engine import _engine
 from mxcy.imperative._function import F
 from mxcy.imperative._promise import Promise
 from mxcy.ndarray.creation import empty
+from mxcy.ops.batch_norm import sync_batch_norm
+from mxcy.ops.infer import infer
 
 __all__ = ["Meeting", "SyncBatchNorm"]
 
@@ -177,3 +179,17 @@ class SyncBatchNorm(Function):
         wide = F.broadcast_add(F.broadcast_mul(F.cast(data, dtype=gamma.dtype_name), slope), shift)
         grad_data = F.cast(wide + F.cast(grad_data, dtype=gamma.dtype_name), dtype=data.dtype_name)
         return grad_data, F.zeros_like(grad_gamma) if self.fix_gamma else grad_gamma, grad_beta
+
+
+def meet(data, gamma, beta, moving_mean, moving_var, eps, momentum, fix_gamma, ndev, key):
+    """Rule of the operator: its outputs in training, None otherwise."""
+    if not is_training():
+        return None
+    # What is wrong must show before other devices reckon with these.
+    arrays = data, gamma, beta, moving_mean, moving_var
+    infer(sync_batch_norm, {"output_mean_var": True}, sync_batch_norm.inputs, [array.shape for array in arrays],
+          [array.dtype_name for array in arrays])
+    return SyncBatchNorm(key, ndev, moving_mean, moving_var, eps, momentum, fix_gamma)(data, gamma, beta)
+
+
+sync_batch_norm.rule("meet", meet)
