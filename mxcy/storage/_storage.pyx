@@ -112,21 +112,23 @@ cdef void chunk_release(Chunk* chunk) noexcept nogil:
     block_free(<char*>chunk, chunk.size_class)
 
 
+cdef inline Chunk* chunk_try(Py_ssize_t nbytes, int device_type, int device_id, bint landing) noexcept nogil:
+    if landing and device_type == GPU:
+        return chunk_of(&LANDING, nbytes, GPU, device_id)
+    return chunk_new(nbytes, device_type, device_id)
+
+
 cdef Chunk* chunk_get(Py_ssize_t nbytes, int device_type, int device_id, bint landing=False) except NULL:
-    cdef Chunk* chunk = NULL
-    cdef int attempt
+    cdef Chunk* chunk
     if device_type == PINNED:
         device_start_if_any(device_id)
     if nbytes >= LARGE and device_type != GPU and add64(&ahead, nbytes, RELAXED) > RUN_AHEAD:
         store64(&ahead, 0, RELAXED)
         wait_some()
-    for attempt in range(2):
-        if chunk == NULL and landing and device_type == GPU:
-            chunk = chunk_of(&LANDING, nbytes, GPU, device_id)
-        elif chunk == NULL:
-            chunk = chunk_new(nbytes, device_type, device_id)
-        if chunk == NULL and attempt == 0 and nbytes >= 0:
-            wait_all()                  # queued operations hold memory
+    chunk = chunk_try(nbytes, device_type, device_id, landing)
+    if chunk == NULL and nbytes >= 0:
+        wait_all()                      # queued operations hold memory
+        chunk = chunk_try(nbytes, device_type, device_id, landing)
     if chunk == NULL and device_type == GPU:
         raise_out_of_device_memory(device_id, nbytes)
     if chunk == NULL:
