@@ -1,27 +1,22 @@
 # cython: language_level=3
 """NVIDIA's cuBLASLt, opened when first needed."""
-from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlopen, dlsym
 
 from mxcy.engine._thread cimport pthread_mutex_init
 from mxcy.gpu._driver cimport check, cu
+from mxcy.gpu._library cimport Entry, open_first
 
-import os
 import threading
 
 from mxcy.base import MXNetError
 from mxcy.gpu.libraries import candidates
 
-cdef struct Entry:
-    const char* name
-    void** place
-
 cdef int found = -1                     # whether the library is there; -1: nobody asked
 _lock = threading.Lock()
 
 
-cdef bint resolve(void* opened) noexcept:
-    """Fill the table; whether all of it is there."""
-    cdef Entry* entry
+def available():
+    """Whether there is a cuBLASLt: that of ``MXCY_LIBCUBLAS`` (empty: none), a wheel's or the system's."""
+    global found
     cdef Entry[14] table = [
         Entry(b"cublasLtCreate", <void**>&lt.create),
         Entry(b"cublasLtGetStatusName", <void**>&lt.status_name),
@@ -38,30 +33,9 @@ cdef bint resolve(void* opened) noexcept:
         Entry(b"cublasLtMatmul", <void**>&lt.multiply),
         Entry(NULL, NULL),
     ]
-    entry = table
-    while entry.name != NULL:
-        entry.place[0] = dlsym(opened, entry.name)
-        if entry.place[0] == NULL:
-            return False
-        entry += 1
-    return True
-
-
-def available():
-    """Whether there is a cuBLASLt: that of ``MXCY_LIBCUBLAS`` (empty: none), a wheel's or the system's."""
-    global found
-    cdef void* opened
-    cdef bytes name
     if found < 0:
         with _lock:
-            for path in candidates("MXCY_LIBCUBLAS", "libcublasLt"):
-                name = os.fsencode(path)
-                opened = dlopen(name, RTLD_NOW | RTLD_LOCAL)
-                if opened != NULL and resolve(opened):
-                    found = 1
-                    break
-            else:
-                found = 0
+            found = open_first(candidates("MXCY_LIBCUBLAS", "libcublasLt"), table)
     return found == 1
 
 

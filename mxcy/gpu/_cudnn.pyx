@@ -9,14 +9,13 @@ from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
-from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlopen, dlsym
 
 from mxcy.engine._thread cimport pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from mxcy.gpu._device cimport MAX_DEVICES, device_start, enter, leave
 from mxcy.gpu._driver cimport address_t, check, cu, handle_t
 from mxcy.gpu._launch cimport Prepared, Routine
+from mxcy.gpu._library cimport Entry, open_first
 
-import os
 import threading
 
 from mxcy.base import MXNetError
@@ -113,10 +112,6 @@ cdef struct Library:                    # all return 0 or a cudnnStatus_t
     int (*execute)(void* handle, void* plan, void* pointers) noexcept nogil
     const char* (*status_name)(int status) noexcept nogil
 
-cdef struct Entry:
-    const char* name
-    void** place
-
 cdef struct Handle:                     # of a device
     void* handle
     handle_t stream                     # that it issues to: the compute stream, or one that is recorded
@@ -179,9 +174,9 @@ cdef dict known = {}                    # (device, Problem): what `prepare` give
 _lock = threading.Lock()
 
 
-cdef bint resolve(void* opened) noexcept:
-    """Fill the table; whether all of it is there."""
-    cdef Entry* entry
+def available():
+    """Whether there is a cuDNN: that of ``MXCY_LIBCUDNN`` (empty: none), a wheel's or the system's."""
+    global found
     cdef Entry[10] table = [
         Entry(b"cudnnCreate", <void**>&library.create),
         Entry(b"cudnnSetStream", <void**>&library.set_stream),
@@ -194,30 +189,9 @@ cdef bint resolve(void* opened) noexcept:
         Entry(b"cudnnGetErrorString", <void**>&library.status_name),
         Entry(NULL, NULL),
     ]
-    entry = table
-    while entry.name != NULL:
-        entry.place[0] = dlsym(opened, entry.name)
-        if entry.place[0] == NULL:
-            return False
-        entry += 1
-    return True
-
-
-def available():
-    """Whether there is a cuDNN: that of ``MXCY_LIBCUDNN`` (empty: none), a wheel's or the system's."""
-    global found
-    cdef void* opened
-    cdef bytes name
     if found < 0:
         with _lock:
-            for path in candidates("MXCY_LIBCUDNN", "libcudnn", (9,)):
-                name = os.fsencode(path)
-                opened = dlopen(name, RTLD_NOW | RTLD_LOCAL)
-                if opened != NULL and resolve(opened):
-                    found = 1
-                    break
-            else:
-                found = 0
+            found = open_first(candidates("MXCY_LIBCUDNN", "libcudnn", (9,)), table)
     return found == 1
 
 
