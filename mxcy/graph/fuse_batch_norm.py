@@ -4,7 +4,7 @@ Backward finds again which elements the rectifier let through: that costs less t
 it makes of the gradient.
 """
 from mxcy.graph.build import Builder, Value
-from mxcy.graph.fuse_convolution import SUMS, activation_of
+from mxcy.graph.fuse_convolution import SUMS, activation_of, only_user
 from mxcy.graph.graph import Entry, Graph
 
 __all__ = ["fuse_batch_norms"]
@@ -25,9 +25,7 @@ def fuse_batch_norms(graph):
     -------
     Graph
     """
-    users = graph.users()
-    for head in graph.heads:
-        users.setdefault(head, []).append((None, 0))
+    users = graph.users(heads=True)
     place = {node: i for i, node in enumerate(graph.nodes)}
     chains, became = {}, {}
     for node in graph.nodes:
@@ -65,12 +63,6 @@ def fuse_batch_norms(graph):
     return Graph([now(entry) for entry in graph.heads])
 
 
-def only_user(entry, users):
-    """The node that alone uses an entry, or None."""
-    found = users.get(entry, ())
-    return found[0][0] if len(found) == 1 else None
-
-
 class Chain:
     """A batch norm; the sum and the rectifier, or the rectifier, that alone use what it computes."""
 
@@ -78,7 +70,7 @@ class Chain:
         self.norm = self.last = norm
         self.nodes, self.addend = [norm], None
         after = only_user(Entry(norm, 0), users)
-        added = None
+        added = other = None
         if after is not None and after.op.name in SUMS and len(after.inputs) == 2 and not after.after \
                 and after.inputs[0].shape == after.inputs[1].shape:
             other = after.inputs[after.inputs[0].node is norm]
@@ -87,11 +79,8 @@ class Chain:
             added, after = after, only_user(Entry(after, 0), users)
         if after is None or after.after or activation_of(after) != {"activation": "relu"}:
             return
-        if added is not None:
-            self.addend = added.inputs[added.inputs[0].node is norm]
-            self.nodes.append(added)
-        self.nodes.append(after)
-        self.last = after
+        self.nodes += [added, after] if added is not None else [after]
+        self.last, self.addend = after, other
 
     def fused(self, inputs, addend, after):
         F = Builder(self.last.name, self.last.attrs)

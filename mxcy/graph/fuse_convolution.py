@@ -34,9 +34,7 @@ def fuse_convolutions(graph, gpu=False):
     -------
     Graph
     """
-    users = graph.users()
-    for head in graph.heads:
-        users.setdefault(head, []).append((None, 0))
+    users = graph.users(heads=True)
     taken, chains = set(), {}
     for node in graph.nodes:
         if is_fusible(node, gpu):
@@ -82,6 +80,12 @@ def activation_of(node):
     return None
 
 
+def only_user(entry, users):
+    """The node that alone uses an entry, or None."""
+    found = users.get(entry, ())
+    return found[0][0] if len(found) == 1 else None
+
+
 class Folding:
     """A convolution and the batch norm that is done with it."""
 
@@ -96,10 +100,7 @@ class Folding:
 
     def next(self, users, taken):
         """The only user of what the chain computes so far, if nothing else is done with it."""
-        found = users.get(Entry(self.nodes[-1], 0), ())
-        if len(found) != 1:
-            return None
-        node = found[0][0]
+        node = only_user(Entry(self.nodes[-1], 0), users)
         return None if node is None or node.op is None or node in taken or node.after else node
 
     def rebuild(self, node, inputs):

@@ -150,9 +150,14 @@ class Graph:
         """The variables, in the order in which they are met."""
         return [node for node in self.nodes if node.op is None]
 
-    def users(self):
-        """Who uses each entry: a dict of entry to a list of (node, position among its inputs)."""
+    def users(self, heads=False):
+        """Who uses each entry: a dict of entry to a list of (node, position among its inputs).
+
+        With ``heads``, those of the graph are used by (None, 0), too.
+        """
         found = {}
+        for head in self.heads if heads else ():
+            found.setdefault(head, []).append((None, 0))
         for node in self.nodes:
             for position, entry in enumerate(node.inputs):
                 found.setdefault(entry, []).append((node, position))

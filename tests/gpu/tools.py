@@ -13,7 +13,7 @@ CXX = os.environ.get("CXX", "g++").split()
 
 
 def build(sources, name, flags=()):
-    """A shared library made of C++ sources, compiled only when they, what lies beside them or the flags have changed.
+    """A shared library made of C++ sources, compiled only when they, what lies beside or above them, or the flags have changed.
 
     Several processes may build at once: each does so under a name of its own, and the last one's result stays.
 
@@ -33,7 +33,7 @@ def build(sources, name, flags=()):
     command = [*CXX, "-std=c++17", "-O1", "-Wall", "-Wextra", "-Wno-unused-parameter", "-shared", "-fPIC", "-pthread",
                *map(str, sources), *flags]
     digest = hashlib.sha256(repr(command).encode())
-    for folder in sorted({source.parent for source in sources}):
+    for folder in sorted({folder for source in sources for folder in (source.parent, source.parent.parent)}):
         for file in sorted([*folder.glob("*.h"), *folder.glob("*.cpp")]):
             digest.update(file.name.encode() + file.read_bytes())
     library = BUILD / digest.hexdigest()[:16] / name

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../library.h"
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define API EXPORT int
 
@@ -13,8 +15,6 @@ enum Status { SUCCESS = 0, NOT_INITIALIZED = 1, INVALID_VALUE = 7, EXECUTION_FAI
 enum Kind { R_32F = 0, R_64F = 1, R_16F = 2, R_16BF = 14 };
 enum Compute { COMPUTE_32F = 68, COMPUTE_64F = 70, COMPUTE_32F_FAST_TF32 = 77 };
 enum Epilogue { PLAIN = 1, BIAS = 4 };
-
-inline size_t size_of(int kind) { return kind == R_64F ? 8 : kind == R_32F ? 4 : 2; }
 
 struct Operation {
     int compute, scale;

@@ -25,9 +25,6 @@ struct Product {                            // d = alpha a b + beta c + bias
     size_t scratch;                         // bytes of it
 };
 
-/* Whether all these bytes lie in one allocation of the device. */
-bool inside(const void* data, size_t nbytes);
-
 /* Issue it to a stream; a status. */
 int issue(const Product& product, void* stream);
 

@@ -2,8 +2,6 @@
  * computed by loops in the order of the stream that the handle has. What NVIDIA's documentation asks of descriptors is checked. Of the ways to
  * compute that the heuristics name, the first ones are traps for a caller who does not read what the library says of them.
  */
-#include <dlfcn.h>
-
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -12,7 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "../library.h"
+
 #define API extern "C" __attribute__((visibility("default")))
+
+using namespace standin;
 
 namespace {
 
@@ -72,46 +74,14 @@ struct Problem {                            // tensors: data, weights, result; w
 
 long executions;
 
-template <class F> F driver(const char* name) { return reinterpret_cast<F>(dlsym(RTLD_DEFAULT, name)); }
-
 int refuse(const std::string& why) {
     fprintf(stderr, "stand-in for cuDNN: %s\n", why.c_str());
     return BAD_PARAM;
 }
 
-size_t size_of(int type) {
+size_t bytes_of(int type) {
     return type == A_DTYPE || type == A_FLOAT || type == 7 || type == 8 || type == 11 || type == 14 ? 4
            : type == 2 || type == 24 ? 1 : 8;
-}
-
-size_t itemsize(int dtype) { return dtype == F64 ? 8 : dtype == F32 ? 4 : 2; }
-
-float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-uint16_t bfloat16_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-}
-
-double load(const char* data, int64_t at, int dtype) {
-    switch (dtype) {
-        case F64: return reinterpret_cast<const double*>(data)[at];
-        case F32: return reinterpret_cast<const float*>(data)[at];
-        case F16: return double(reinterpret_cast<const _Float16*>(data)[at]);
-    }
-    return float_of(uint32_t(reinterpret_cast<const uint16_t*>(data)[at]) << 16);
-}
-
-void store(char* data, int64_t at, int dtype, double value) {
-    if (dtype == F64) reinterpret_cast<double*>(data)[at] = value;
-    else if (dtype == F32) reinterpret_cast<float*>(data)[at] = float(value);
-    else if (dtype == F16) reinterpret_cast<_Float16*>(data)[at] = _Float16(float(value));
-    else reinterpret_cast<uint16_t*>(data)[at] = bfloat16_of(float(value));
 }
 
 /* All elements of a tensor as numbers, in the order of its extents. */
@@ -124,7 +94,7 @@ std::vector<double> read(const Tensor& t, int dtype, bool rounded) {
                     for (int64_t e = 0; e < t.extents[4]; e++) {
                         const int64_t at = a * t.strides[0] + b * t.strides[1] + c * t.strides[2] + d * t.strides[3]
                                            + e * t.strides[4];
-                        const double value = load(t.data, at, dtype);
+                        const double value = load(t.data + at * size_of(dtype), dtype);
                         values.push_back(rounded ? float_of(uint32_t(bfloat16_of(float(value))) << 16) : value);
                     }
     return values;
@@ -137,8 +107,8 @@ void write(const Tensor& t, int dtype, const std::vector<double>& values) {
             for (int64_t c = 0; c < t.extents[2]; c++)
                 for (int64_t d = 0; d < t.extents[3]; d++)
                     for (int64_t e = 0; e < t.extents[4]; e++)
-                        store(t.data, a * t.strides[0] + b * t.strides[1] + c * t.strides[2] + d * t.strides[3]
-                              + e * t.strides[4], dtype, *next++);
+                        store(t.data + (a * t.strides[0] + b * t.strides[1] + c * t.strides[2] + d * t.strides[3]
+                                        + e * t.strides[4]) * int64_t(size_of(dtype)), dtype, *next++);
 }
 
 /* All three directions are the same sum of products, over what is not computed. */
@@ -205,7 +175,7 @@ int check_tensor(const Descriptor& d) {
     if (extents.size() != strides.size()) return refuse("a tensor has other numbers of extents and strides");
     for (size_t i = 0; i < extents.size(); i++)
         if (extents[i] < 1 || strides[i] < 1) return refuse("an extent or stride of a tensor is not positive");
-    if (d.one<int64_t>(900) % itemsize(d.one<int>(901))) return refuse("an alignment is no multiple of the element's size");
+    if (d.one<int64_t>(900) % size_of(d.one<int>(901))) return refuse("an alignment is no multiple of the element's size");
     return SUCCESS;
 }
 
@@ -273,15 +243,6 @@ const std::map<int, std::vector<int>> NEEDED = {
 
 int64_t workspace_of(int way) { return way == HUGE ? int64_t(1) << 50 : WORKSPACE; }
 
-/* Whether so many bytes lie in one allocation of the device. */
-bool inside(const void* pointer, size_t nbytes) {
-    static auto range = driver<int (*)(unsigned long long*, size_t*, unsigned long long)>("cuMemGetAddressRange_v2");
-    const auto at = reinterpret_cast<unsigned long long>(pointer);
-    unsigned long long begin;
-    size_t size;
-    return range(&begin, &size, at) == 0 && at + nbytes <= begin + size;
-}
-
 int fill_tensor(Tensor& t, const Descriptor& d, char* data) {
     const auto extents = d.all<int64_t>(902), strides = d.all<int64_t>(903);
     size_t last = 0;
@@ -295,7 +256,7 @@ int fill_tensor(Tensor& t, const Descriptor& d, char* data) {
     t.data = data;
     const int dtype = d.one<int>(901);
     if (reinterpret_cast<uintptr_t>(data) % d.one<int64_t>(900)) return refuse("a tensor is not aligned as was promised");
-    return inside(data, (last + 1) * itemsize(dtype)) ? SUCCESS : refuse("a tensor is not in memory of the device");
+    return inside(data, (last + 1) * size_of(dtype)) ? SUCCESS : refuse("a tensor is not in memory of the device");
 }
 
 }  // namespace
@@ -335,7 +296,7 @@ API int cudnnBackendDestroyDescriptor(void* descriptor) {
 API int cudnnBackendSetAttribute(void* descriptor, int name, int type, int64_t n, const void* values) {
     auto& d = *static_cast<Descriptor*>(descriptor);
     if (d.finished) return refuse("a finalized descriptor cannot be changed");
-    d.attributes[name] = {type, n, std::string(static_cast<const char*>(values), n * size_of(type))};
+    d.attributes[name] = {type, n, std::string(static_cast<const char*>(values), n * bytes_of(type))};
     return SUCCESS;
 }
 
@@ -418,9 +379,8 @@ API int cudnnBackendExecute(void* handle, void* plan, void* pointers) {
     p.workspace = given.one<char*>(1003);
     if (!inside(p.workspace, WORKSPACE)) return refuse("the workspace is not in memory of the device");
     executions++;
-    static auto launch = driver<int (*)(void*, void (*)(void*), void*)>("cuLaunchHostFunc");
     // Kept for good: a recording may run it again.
-    return launch(static_cast<Handle*>(handle)->stream, run, new Problem(p)) ? EXECUTION_FAILED : SUCCESS;
+    return call_in(static_cast<Handle*>(handle)->stream, run, new Problem(p)) ? EXECUTION_FAILED : SUCCESS;
 }
 
 /* How often something was executed. */
